@@ -1,0 +1,61 @@
+"""
+What the memory of a Linux process is made of.
+
+smaps, maps and pmap text become typed `Mapping` records, classed as anonymous or
+file-backed and shared or private, which add up, compare and print as pmap's tables.
+"""
+
+from smapskit.aggregate import Change, Difference, diff, group_by, shared_rss, totals
+from smapskit.captures import load, load_all, load_rollup
+from smapskit.classify import Backing, Sharing
+from smapskit.errors import (
+    AccessDenied,
+    ParseError,
+    ProcessNotFound,
+    SmapskitError,
+    Unsupported,
+)
+from smapskit.pmap import format_pmap, parse_pmap, parse_pmaps
+from smapskit.process import read, read_maps, read_rollup
+from smapskit.records import Device, Mapping, Permissions, Rollup, Totals, Usage
+from smapskit.smaps import format_smaps, iter_mappings, parse_maps, parse_rollup, parse_smaps
+from smapskit.snapshot import Snapshot
+from smapskit.version import __version__
+
+__all__ = [
+    "AccessDenied",
+    "Backing",
+    "Change",
+    "Device",
+    "Difference",
+    "Mapping",
+    "ParseError",
+    "Permissions",
+    "ProcessNotFound",
+    "Rollup",
+    "Sharing",
+    "SmapskitError",
+    "Snapshot",
+    "Totals",
+    "Unsupported",
+    "Usage",
+    "__version__",
+    "diff",
+    "format_pmap",
+    "format_smaps",
+    "group_by",
+    "iter_mappings",
+    "load",
+    "load_all",
+    "load_rollup",
+    "parse_maps",
+    "parse_pmap",
+    "parse_pmaps",
+    "parse_rollup",
+    "parse_smaps",
+    "read",
+    "read_maps",
+    "read_rollup",
+    "shared_rss",
+    "totals",
+]

@@ -1,0 +1,166 @@
+"""
+The formats that pmaps print, as one table for reading and writing.
+
+A dialect is a row of `DIALECTS`: the words of its header line, the column that each stands
+over, and, for those that are written too, the format of header, row and footer. A further
+dialect that only has other columns is a further row.
+
+The -X and -XX tables have the columns that the kernel has fields: they are described by
+`DETAIL_COLUMNS` and `HIDDEN_BY_X`, not by a row.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, Literal, NamedTuple
+
+LayoutName = Literal["short", "extended", "device", "X", "XX"]
+
+PID_LINE: Final = re.compile(rb"([0-9]{1,10}):[ \t]+(.*+)|([0-9]{1,10}):")
+
+# A column's name is the attribute that it fills, but for these.
+MODE, RAW_MODE, NAME = "mode", "raw_mode", "name"
+
+_FIGURE = rb"[ \t]+([0-9]{1,18}|-)K?"
+_ADDRESS = rb"([0-9a-f]{8,16})"
+_PATTERNS = {
+    "start": _ADDRESS,
+    # Four characters as the kernel writes them, five as procps does; three where a web page
+    # made a dash of the last ones: `s` would have shown.
+    MODE: rb"[ \t]+([r-][w-][x-](?:[sp-][R-]?)?)",
+    RAW_MODE: rb"[ \t]+([r-][w-][x-][sp])(?=[ \t]|\Z)",
+    "offset": rb"[ \t]+" + _ADDRESS,
+    "device": rb"[ \t]+([0-9a-f]{1,8}:[0-9a-f]{1,8})",
+    NAME: rb"((?:[ \t].*+)?)",
+}
+
+
+class Dialect(NamedTuple):
+    """One format of pmap's."""
+
+    name: str
+    headings: tuple[str, ...]
+    """The words of its header line; none where it has no header."""
+    columns: tuple[str, ...]
+    """What stands in them: attributes of a Mapping, "mode" or "raw_mode", and "name"."""
+    header: str = ""
+    row: str = ""
+    rule: str = ""
+    total: str = ""
+    """Formats, for what is written too."""
+    layout: LayoutName | None = None
+
+    @property
+    def figures(self) -> tuple[str, ...]:
+        """The columns that are added up at the foot."""
+        return tuple(column for column in self.columns if column not in _PATTERNS)
+
+
+def row_pattern(dialect: Dialect) -> re.Pattern[bytes]:
+    """Matches a row; a group for each column."""
+    return re.compile(b"".join(_PATTERNS.get(column, _FIGURE) for column in dialect.columns))
+
+
+# Where two have the same header line, or none, the first whose pattern matches a row is it.
+DIALECTS: Final = (
+    Dialect(
+        "procps -x",
+        ("Address", "Kbytes", "RSS", "Dirty", "Mode", "Mapping"),
+        ("start", "size", "rss", "pmap_dirty", MODE, NAME),
+        header="Address           Kbytes     RSS   Dirty Mode  Mapping",
+        row="{start:016x} {size:>7} {rss:>7} {pmap_dirty:>7} {mode} {name}",
+        rule="---------------- ------- ------- ------- ",
+        total="total kB         {size:>7} {rss:>7} {pmap_dirty:>7}",
+        layout="extended",
+    ),
+    Dialect(
+        "procps -d",
+        ("Address", "Kbytes", "Mode", "Offset", "Device", "Mapping"),
+        ("start", "size", MODE, "offset", "device", NAME),
+        header="Address           Kbytes Mode  Offset           Device    Mapping",
+        row="{start:016x} {size:>7} {mode} {offset} {device} {name}",
+        total="mapped: {size}K    writeable/private: {writable_private}K    shared: {shared}K",
+        layout="device",
+    ),
+    Dialect(
+        "procps 3.2 -x",
+        ("Address", "Kbytes", "RSS", "Anon", "Locked", "Mode", "Mapping"),
+        ("start", "size", "rss", "anonymous", "locked", MODE, NAME),
+    ),
+    Dialect(
+        "openSUSE",
+        ("Address", "Kbytes", "RSS", "PSS", "Dirty", "Swap", "Mode", "Mapping"),
+        ("start", "size", "rss", "pss", "pmap_dirty", "swap", MODE, NAME),
+    ),
+    Dialect(
+        "SLES",
+        (
+            *("START", "SIZE", "RSS", "PSS", "DIRTY", "SWAP"),
+            *("PERM", "OFFSET", "DEVICE", "MAPPING"),
+        ),
+        ("start", "size", "rss", "pss", "pmap_dirty", "swap", MODE, "offset", "device", NAME),
+    ),
+    Dialect(
+        "busybox -x",
+        ("Address", "Kbytes", "PSS", "Dirty", "Swap", "Mode", "Mapping"),
+        ("start", "size", "pss", "private_dirty", "swap", RAW_MODE, NAME),
+    ),
+    Dialect(
+        "toybox -x",
+        ("Address", "Kbytes", "PSS", "Dirty", "Swap", "Mode", "Mapping"),
+        ("start", "size", "pss", "pmap_dirty", "swap", MODE, NAME),
+    ),
+    Dialect(
+        "procps",
+        (),
+        ("start", "size", MODE, NAME),
+        row="{start:016x} {size:>6}K {mode} {name}",
+        total=" total {size:>16}K",
+        layout="short",
+    ),
+)
+
+WRITTEN: Final = {dialect.layout: dialect for dialect in DIALECTS if dialect.layout}
+
+# The line under the rows, however a dialect begins it.
+TOTAL_LINE: Final = re.compile(
+    rb"[ \t]*total:?(?:[ \t]+kB)?((?:[ \t]+(?:[0-9]{1,18}K?|-))+)[ \t]*", re.IGNORECASE
+)
+DEVICE_TOTAL_LINE: Final = re.compile(
+    rb"mapped:[ \t]+([0-9]{1,18})K[ \t]+writeable/private:[ \t]+([0-9]{1,18})K"
+    rb"[ \t]+shared:[ \t]+([0-9]{1,18})K[ \t]*"
+)
+SLES_TOTAL_LINE: Final = re.compile(
+    rb"([0-9]{1,18})K writable-private, ([0-9]{1,18})K readonly-private, "
+    rb"([0-9]{1,18})K shared(?:,? and [0-9]{1,18}K referenced)?[ \t]*"
+)
+RULE_LINE: Final = re.compile(rb"(?=[ \t]*[^ \t])(?:[-= \t]|\xe2\x80[\x93\x94])++")
+
+# ---- -X and -XX --------------------------------------------------------------------------
+
+DETAIL_COLUMNS: Final = ("Address", "Perm", "Offset", "Device", "Inode")
+MAPPING_COLUMN: Final = "Mapping"
+FLAGS_COLUMN: Final = "VmFlags"
+HIDDEN_BY_X: Final = frozenset(
+    (
+        "AnonHugePages",
+        "KernelPageSize",
+        "MMUPageSize",
+        "Shared_Clean",
+        "Shared_Dirty",
+        "Private_Clean",
+        "Private_Dirty",
+        FLAGS_COLUMN,
+    )
+)
+DETAIL_TOTAL_LINE: Final = re.compile(rb"[ \t]*((?:[0-9]{1,20}[ \t]+)+)KB[ \t]*")
+
+
+def detail_row(figures: int | None) -> re.Pattern[bytes]:
+    """Matches a row of -X with so many figures; as many as there are where None."""
+    count = b"+" if figures is None else b"{%d}" % figures
+    return re.compile(
+        rb"[ \t]*([0-9a-f]{8,16})[ \t]+([r-][w-][x-][sp])[ \t]+([0-9a-f]{8,16})"
+        rb"[ \t]+([0-9a-f]{1,8}:[0-9a-f]{1,8})[ \t]+([0-9]{1,20})"
+        rb"((?:[ \t]+(?:[0-9]{1,18}|-)(?=[ \t]|\Z))" + count + rb")((?:[ \t].*+)?)"
+    )

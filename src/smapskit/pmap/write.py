@@ -1,0 +1,273 @@
+"""Records to the tables of procps 4's pmap, byte for byte, at the widths of its printf."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Mapping as MappingOf
+from typing import Any, get_args
+
+from smapskit.classify import PMAP_ANON, PMAP_SHM, PMAP_STACK
+from smapskit.pmap.dialects import (
+    DETAIL_COLUMNS,
+    FLAGS_COLUMN,
+    HIDDEN_BY_X,
+    MAPPING_COLUMN,
+    WRITTEN,
+    Dialect,
+    LayoutName,
+)
+from smapskit.records import Mapping, kernel_fields
+from smapskit.snapshot import Snapshot, default_layout
+
+_FIELDS = kernel_fields(Mapping)
+_UNKNOWN = "-"
+_SYSV = re.compile(r"/SYSV[0-9a-f]{8}")
+# Names that the kernel gives without a path: pmap has one word for all of them.
+_PATHLESS = re.compile(r"\[.*\]|(?:anon_inode|socket|pipe|dmabuf):.*|", re.DOTALL)
+# What a terminal could obey or be misled by: control characters, those that turn the
+# direction of writing, line separators, and bytes that are no UTF-8.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def format_pmap(
+    snapshot: Snapshot,
+    layout: LayoutName | Collection[str] = "extended",
+    *,
+    show_path: bool = False,
+    quiet: bool = False,
+    range: tuple[int, int] | None = None,  # noqa: A002  pmap's word for it
+) -> str:
+    """
+    Print a snapshot as procps 4's pmap prints it.
+
+    Args:
+        snapshot: live, from a saved smaps or maps, or read from a pmap text.
+        layout: "short" (pmap without options), "extended" (-x), "device" (-d), "X", "XX",
+            or the names of the columns to show, as pmap's rc file has them.
+        show_path: whole paths instead of their last part (-p).
+        quiet: no header and no footer (-q).
+        range: the lowest and highest address: only mappings that overlap it, and only they
+            are counted in the totals (-A).
+
+    Returns:
+        The table. What the snapshot does not know is `-`; a character that a terminal
+        could take as a command is `?`. Without a pid there is no first line.
+
+    Raises:
+        ValueError: for an unknown layout.
+    """
+    return "".join(format_pmaps([snapshot], layout, show_path=show_path, quiet=quiet, range=range))
+
+
+def format_pmaps(
+    snapshots: Iterable[Snapshot],
+    layout: LayoutName | Collection[str] = "extended",
+    *,
+    show_path: bool = False,
+    quiet: bool = False,
+    range: tuple[int, int] | None = None,  # noqa: A002
+) -> Iterator[str]:
+    """
+    Print several processes as one run of pmap does, one string for each.
+
+    It is not the same as one after another: in -X a column stays as wide as it was.
+    """
+    if isinstance(layout, str) and layout not in get_args(LayoutName):
+        msg = f"expected one of {', '.join(get_args(LayoutName))}, got {layout!r}"
+        raise ValueError(msg)
+    widths: dict[str, int] = {}
+    for snapshot in snapshots:
+        lines = [] if snapshot.pid is None else [_first_line(snapshot)]
+        if isinstance(layout, str) and layout in WRITTEN:
+            dialect = WRITTEN[layout]
+            shown = _in_range(snapshot, range)
+            lines += _plain_table(shown, dialect, show_path=show_path, quiet=quiet)
+        else:
+            choose = _chooser(layout)
+            lines += _detail_table(
+                snapshot, choose, widths, range, show_path=show_path, quiet=quiet
+            )
+        yield "".join(f"{line}\n" for line in lines)
+
+
+def printable(text: str) -> str:
+    """`text` with `?` for every character that a terminal could take as a command."""
+    return _UNPRINTABLE.sub("?", text)
+
+
+def _first_line(snapshot: Snapshot) -> str:
+    return f"{snapshot.pid}:   {printable(snapshot.command or '')}"
+
+
+def _in_range(mappings: Iterable[Mapping], range_: tuple[int, int] | None) -> list[Mapping]:
+    if range_ is None:
+        return list(mappings)
+    low, high = range_
+    return [mapping for mapping in mappings if mapping.end > low and mapping.start <= high]
+
+
+# ---- the short, the extended and the device table ----------------------------------------
+
+
+def _plain_table(
+    mappings: list[Mapping], dialect: Dialect, *, show_path: bool, quiet: bool
+) -> Iterator[str]:
+    if dialect.header and not quiet:
+        yield dialect.header
+    row = dialect.row.format_map
+    for mapping in mappings:
+        yield row(_cells(mapping, dialect, show_path=show_path))
+    if quiet:
+        return
+    if dialect.rule:
+        yield dialect.rule
+    sums = {what: _sum(_figure(mapping, what) for mapping in mappings) for what in dialect.figures}
+    yield dialect.total.format_map(
+        sums
+        | {
+            "writable_private": sum(m.size for m in mappings if m.is_private and m.perms.write),
+            "shared": sum(m.size for m in mappings if m.is_shared),
+        }
+    )
+
+
+def _cells(mapping: Mapping, dialect: Dialect, *, show_path: bool) -> dict[str, Any]:
+    cells: dict[str, Any] = {what: _figure(mapping, what) for what in dialect.figures}
+    perms = str(mapping.perms)
+    cells |= {
+        "start": mapping.start,
+        "mode": f"{perms[:3]}{'s' if mapping.is_shared else '-'}-",
+        "name": printable(_name(mapping, show_path=show_path)),
+    }
+    if "device" in dialect.columns:
+        device, offset = mapping.device, mapping.offset
+        cells["offset"] = f"{_UNKNOWN:>16}" if offset is None else f"{offset:016x}"
+        cells["device"] = (
+            f"{_UNKNOWN:>9}" if device is None else f"{device.major:03x}:{device.minor:05x}"
+        )
+    return cells
+
+
+def _figure(mapping: Mapping, what: str) -> int | str:
+    figure = mapping.dirty if what == "pmap_dirty" else getattr(mapping, what)
+    return _UNKNOWN if figure is None else figure
+
+
+def _sum(figures: Iterable[int | str]) -> int | str:
+    """The sum; unknown where all figures are, 0 where there are none."""
+    kept = list(figures)
+    known = [figure for figure in kept if isinstance(figure, int)]
+    return sum(known) if known or not kept else _UNKNOWN
+
+
+def _name(mapping: Mapping, *, show_path: bool) -> str:
+    name = mapping.pathname
+    if name in (PMAP_ANON, PMAP_STACK) or name.startswith(PMAP_SHM):
+        return f"  {name}"  # read from a pmap text
+    if _SYSV.match(name) and mapping.device is not None and mapping.device.major == 0:
+        return f"  [ shmid=0x{mapping.inode:x} ]"
+    slash = name.rfind("/")
+    if slash >= 0:
+        return name[name.find("/") :] if show_path else name[slash + 1 :] or "/"
+    if name == "[stack]":
+        return f"  {PMAP_STACK}"
+    # In a pmap text, which knows no inode, a name without a slash is a file's.
+    return name if mapping.inode is None or not _PATHLESS.fullmatch(name) else f"  {PMAP_ANON}"
+
+
+# ---- -X, -XX and rc files ----------------------------------------------------------------
+
+
+def _chooser(layout: LayoutName | Collection[str]) -> Callable[[str], bool]:
+    if layout == "XX":
+        return lambda _name: True
+    if layout == "X":
+        return lambda name: name not in HIDDEN_BY_X
+    return lambda name: name in layout
+
+
+def _detail_table(
+    snapshot: Snapshot,
+    choose: Callable[[str], bool],
+    widths: dict[str, int],
+    range_: tuple[int, int] | None,
+    *,
+    show_path: bool,
+    quiet: bool,
+) -> Iterator[str]:
+    if not snapshot:
+        return
+    shown = _in_range(snapshot, range_)
+    fields = (snapshot.layout or default_layout(snapshot)).fields
+    names = [style.name for style in fields if style.is_figure and choose(style.name)]
+    columns = {name: [_detail(mapping, name) for mapping in shown] for name in names}
+    sums = {name: sum(f for f in column if f is not None) for name, column in columns.items()}
+    for name, column in columns.items():
+        widest = [widths.get(name, 0)]
+        if quiet:
+            widest += [len(str(figure)) for figure in column if figure is not None]
+        else:
+            widest += [len(name), len(str(sums[name]))]
+        widths[name] = max(widest)
+    places = [name for name in DETAIL_COLUMNS[1:] if choose(name)]
+    show_flags = choose(FLAGS_COLUMN) and any(m.vm_flags is not None for m in snapshot)
+    # Widths are those of the whole process, also where only a range is shown.
+    place_width = {
+        name: max(0 if quiet else len(name), *(len(_place(mapping, name)) for mapping in snapshot))
+        for name in (DETAIL_COLUMNS[0], *places)
+    }
+    if show_flags:
+        place_width[FLAGS_COLUMN] = max(
+            0 if quiet else len(FLAGS_COLUMN), *(len(_flags(mapping)) for mapping in snapshot)
+        )
+    if not quiet:
+        headings = [*DETAIL_COLUMNS[:1], *places, *names, *[FLAGS_COLUMN] * show_flags]
+        all_widths = place_width | widths
+        line = "".join(f"{heading:>{all_widths[heading]}} " for heading in headings)
+        yield line + (MAPPING_COLUMN if choose(MAPPING_COLUMN) else "")
+    for position, mapping in enumerate(shown):
+        cells = [
+            f"{_place(mapping, name):>{place_width[name]}}" for name in (DETAIL_COLUMNS[0], *places)
+        ]
+        figures = ((columns[name][position], widths[name]) for name in names)
+        cells += [f"{_UNKNOWN if f is None else f:>{width}}" for f, width in figures]
+        if show_flags:
+            cells.append(f"{_flags(mapping):>{place_width[FLAGS_COLUMN]}}")
+        if choose(MAPPING_COLUMN):
+            cells.append(printable(_last_part(mapping.pathname, show_path=show_path)))
+        yield " ".join(cells)
+    if not quiet and names:
+        gap = " " * sum(place_width[name] + 1 for name in (DETAIL_COLUMNS[0], *places))
+        yield gap + "".join("=" * widths[name] + " " for name in names)
+        yield gap + "".join(f"{sums[name]:>{widths[name]}} " for name in names) + "KB "
+
+
+def _detail(mapping: Mapping, name: str) -> int | None:
+    value = (
+        getattr(mapping, _FIELDS[name].attribute) if name in _FIELDS else mapping.extra.get(name)
+    )
+    return value if isinstance(value, int) else None
+
+
+_PLACES: MappingOf[str, Callable[[Mapping], str]] = {
+    "Address": lambda mapping: f"{mapping.start:08x}",
+    "Perm": lambda mapping: str(mapping.perms),
+    "Offset": lambda mapping: _UNKNOWN if mapping.offset is None else f"{mapping.offset:08x}",
+    "Device": lambda mapping: _UNKNOWN if mapping.device is None else str(mapping.device),
+    "Inode": lambda mapping: _UNKNOWN if mapping.inode is None else str(mapping.inode),
+}
+
+
+def _place(mapping: Mapping, name: str) -> str:
+    return _PLACES[name](mapping)
+
+
+def _flags(mapping: Mapping) -> str:
+    return " ".join(mapping.vm_flags or ())
+
+
+def _last_part(name: str, *, show_path: bool) -> str:
+    return name if show_path else name.rpartition("/")[2]
