@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from typing import IO, NoReturn
 
 from smapskit import captures, process
-from smapskit.errors import ProcessNotFound, SmapskitError, shown
-from smapskit.pmap.write import format_pmaps
+from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, shown
+from smapskit.pmap.dialects import LayoutName
+from smapskit.pmap.rcfile import default_rc, parse_rc
+from smapskit.pmap.write import first_line, format_pmaps
 from smapskit.snapshot import Snapshot
 from smapskit.version import __version__
 
 FAILURE = 1
 NOT_FOUND = 42
+_DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
 _LARGEST_PID = 2**31 - 1
 _LARGEST_ADDRESS = 2**64 - 1
 
@@ -47,10 +52,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    options = _parser().parse_args(arguments)
-    layout = options.layout or ("", "X", "XX")[min(options.details or 0, 2)] or "extended"
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        if options.create_rc:
+            return _create_rc(options.create_rc)
+        layout: LayoutName | Collection[str] = _layout(options.layouts)
+        if options.rc:
+            choice = parse_rc(Path(options.rc).read_text(), source=options.rc)
+            layout = choice.columns
+            options.show_path ^= choice.show_path
+    except (SmapskitError, OSError) as error:
+        _complain(error)
+        return FAILURE
+    if not options.operands:
+        parser.error("expected a PID or the name of a CAPTURE")
+    return _print_tables(options, layout)
+
+
+def _print_tables(options: argparse.Namespace, layout: LayoutName | Collection[str]) -> int:
     status = 0
 
     def snapshots() -> Iterator[Snapshot]:
@@ -58,11 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for operand in options.operands:
             try:
                 yield from _snapshots(operand, layout)
-            except ProcessNotFound as error:
-                status |= NOT_FOUND
-                _complain(error)
             except (SmapskitError, OSError) as error:
-                status |= FAILURE
+                status |= NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE
                 _complain(error)
 
     tables = format_pmaps(
@@ -78,14 +97,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _snapshots(operand: str, layout: str) -> list[Snapshot]:
+def _layout(chosen: list[LayoutName] | None) -> LayoutName:
+    """The last one that was asked for; -X twice, in whatever place, is -XX."""
+    if not chosen:
+        return "extended"
+    return "XX" if chosen[-1] == "X" and chosen.count("X") > 1 else chosen[-1]
+
+
+def _create_rc(path: str) -> int:
+    with Path(path).open("x") as file:
+        file.write(default_rc())
+    print(f"smapskit: wrote {shown(path)}: take the # away before each column to show")
+    return 0
+
+
+def _snapshots(operand: str, layout: LayoutName | Collection[str]) -> list[Snapshot]:
     pid = _pid(operand)
-    if pid is not None:
-        # The short and the device table need no counters, which cost the kernel a page walk.
-        only_maps = layout in ("short", "device")
-        return [process.read_maps(pid) if only_maps else process.read(pid)]
-    source: str | IO[bytes] = sys.stdin.buffer if operand == "-" else operand
-    return captures.load_all(source)
+    if pid is None:
+        source: str | IO[bytes] = sys.stdin.buffer if operand == "-" else operand
+        return captures.load_all(source)
+    # The short and the device table need no counters, which cost the kernel a page walk.
+    read = process.read_maps if layout in ("short", "device") else process.read
+    try:
+        return [read(pid)]
+    except AccessDenied:
+        # pmap names the process before it finds that it may not read it.
+        sys.stdout.write(first_line(pid, process.read_command(pid)) + "\n")
+        raise
 
 
 def _pid(operand: str) -> int | None:
@@ -122,38 +160,41 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "operands",
-        nargs="+",
+        nargs="*",
         metavar="PID|CAPTURE",
         help="a process, by number or as /proc/PID, or a saved text, compressed or not; "
         "- is standard input",
     )
-    layouts = parser.add_argument_group("layouts, as pmap has them")
-    layout = layouts.add_mutually_exclusive_group()
-    layout.add_argument(
-        "-x",
-        "--extended",
-        dest="layout",
+    layouts = parser.add_argument_group("layouts, as pmap has them; the last one counts")
+
+    def layout(*names: str, const: LayoutName, help: str) -> None:  # noqa: A002
+        layouts.add_argument(*names, dest="layouts", action="append_const", const=const, help=help)
+
+    layout("-x", "--extended", const="extended", help="size, RSS and dirty pages (the default)")
+    layout("-X", const="X", help="more: the kernel's fields; -XX: all of them")
+    layout("-d", "--device", const="device", help="offset and device of the mapped files")
+    layout("--short", const="short", help="size alone, as pmap without options")
+    layouts.add_argument(
+        "-c",
+        "--read-rc",
+        dest="rc",
         action="store_const",
-        const="extended",
-        help="size, RSS and dirty pages (the default)",
+        const=_DEFAULT_RC,
+        help="the columns that ~/.pmaprc names",
     )
-    layout.add_argument(
-        "-X", dest="details", action="count", help="more: the kernel's fields; -XX: all of them"
+    layouts.add_argument(
+        "-C", "--read-rc-from", dest="rc", metavar="FILE", help="the columns that FILE names"
     )
-    layout.add_argument(
-        "-d",
-        "--device",
-        dest="layout",
+    layouts.add_argument(
+        "-n",
+        "--create-rc",
+        dest="create_rc",
         action="store_const",
-        const="device",
-        help="offset and device of the mapped files",
+        const=_DEFAULT_RC,
+        help="write a ~/.pmaprc to begin with",
     )
-    layout.add_argument(
-        "--short",
-        dest="layout",
-        action="store_const",
-        const="short",
-        help="size alone, as pmap without options",
+    layouts.add_argument(
+        "-N", "--create-rc-to", dest="create_rc", metavar="FILE", help="write one to FILE"
     )
     table = parser.add_argument_group("what is shown")
     table.add_argument("-q", "--quiet", action="store_true", help="no header and no footer")

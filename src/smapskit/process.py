@@ -76,14 +76,17 @@ def read_command(pid: int, *, proc: Path = PROC) -> str:
     The command line of a process as ps and pmap show it.
 
     Its arguments joined by blanks; the name in brackets where it has none (a kernel thread,
-    a zombie). Undecodable bytes are surrogate escapes.
+    a zombie), `?` where they are all empty. Undecodable bytes are surrogate escapes.
 
     Raises:
         ProcessNotFound, AccessDenied, Unsupported: as `read`.
     """
-    arguments = _text(pid, "cmdline", proc).rstrip(b"\0")
-    if arguments:
-        return arguments.replace(b"\0", b" ").decode("utf-8", "surrogateescape")
+    raw = _text(pid, "cmdline", proc)
+    if raw:
+        text = raw.rstrip(b"\0").replace(b"\0", b" ").replace(b"\n", b" ")
+        if raw.endswith((b" ", b"\n")):  # a process that wrote over its arguments
+            text = text[:-1]
+        return text.decode("utf-8", "surrogateescape") or "?"
     name, state, _ = _stat(pid, proc)
     return f"[{name}] <defunct>" if state == "Z" else f"[{name}]"
 

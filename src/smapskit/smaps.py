@@ -167,8 +167,15 @@ def _parse(text: str | bytes, kind: _Kind, source: str | None, *, strict: bool =
     if at_once is not None:
         mappings, layout = at_once
     else:
+        lines = _split(data)
         reader = _Reader(kind, source, strict=strict)
-        mappings = list(map(_to_mapping, reader.read(_split(data))))
+        try:
+            mappings = list(map(_to_mapping, reader.read(lines)))
+        except ParseError as error:
+            if strict or data.endswith(b"\n") or error.line_number != len(lines):
+                raise
+            reader = _Reader(kind, source, strict=False)
+            mappings = list(map(_to_mapping, reader.read(lines[:-1])))  # the last one is cut
         layout = reader.layout
         notes += reader.notes
         if not data.strip():
@@ -365,6 +372,8 @@ class _Reader:
             self._refuse_or_note(f"{_EXPECTED_HEADER}, got a field: the beginning is cut")
         elif self.kind.has_fields and not before:
             raise self._error("expected a field such as 'Rss: N kB' or the next header line")
+        elif self._number == 1 and not self.strict:
+            self._note(NOTE_CUT)  # perhaps the rest of a field; if not, the next line tells
         else:
             raise self._error(_EXPECTED_HEADER)
 

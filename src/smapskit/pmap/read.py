@@ -9,6 +9,7 @@ pmap row says is little: the end is start + Kbytes, a name is the last part of a
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -45,10 +46,13 @@ NOTE_REMARK: Final = "a remark behind [ anon ] or [ stack ] was left out"
 NOTE_NO_ROWS: Final = "no rows: a kernel thread's, or of a process that had ended"
 
 _EXPECTED_ROW = "expected a row such as '00007f3f92355000    352       4       0 r---- a.out'"
-_FIRST_ROW = re.compile(rb"[0-9]{1,10}:(?:[ \t]|\Z|\n|\r)|Address[ \t]|[0-9a-f]{8,16}[ \t]+[0-9r-]")
+# What a listing begins with. Rows of -X are not looked for: blanks before them are their own.
+_FIRST_ROW = re.compile(
+    rb"[0-9]{1,10}:(?:[ \t\r\n]|\Z)|Address[ \t]+Kbytes|[0-9a-f]{8,16}[ \t]+(?:[0-9]|-[ \t])"
+)
 _HEADER_WORDS_MIN = 4
 _WORD = re.compile(r"[ \t]+(\[ (?:anon|stack|shmid=0x[0-9a-f]+) \])(?=[ \t]|\Z)")
-_FLAGS = re.compile(rb"((?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*+)[ \t]*")
+_FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*+")
 _FIELDS = kernel_fields(Mapping)
 
 
@@ -141,13 +145,13 @@ class _Section:
             self._note(NOTE_TRAILING)
         elif RULE_LINE.fullmatch(line):
             return
+        elif not self.has_begun and texts.is_command(line):
+            self._note(NOTE_COMMAND)
+            return
         elif self.heading is None and self.table is None and _looks_like_header(line):
             if re.search(rb"\bMapped File\b", line):
                 raise self._error("expected a Linux pmap's table, got Solaris's", number, line)
             self.heading = line
-        elif not self.has_begun and texts.is_command(line):
-            self._note(NOTE_COMMAND)
-            return
         else:
             raise self._error(_EXPECTED_ROW, number, line)
         self.has_begun = True
@@ -270,7 +274,7 @@ class _DetailTable:
         self.pattern = detail_row(len(self.names) or None)
         self.has_flags = FLAGS_COLUMN in words
         # The column of the flags ends with its heading, unless pasting moved it.
-        self.flags_end = (heading or b"").find(FLAGS_COLUMN.encode()) + len(FLAGS_COLUMN)
+        self.flags_end = len((heading or b"").partition(FLAGS_COLUMN.encode())[0]) + 7
 
     @property
     def layout(self) -> Layout:
@@ -284,7 +288,12 @@ class _DetailTable:
         if not self.names:
             widest = max(len(row[self.pattern.groups - 1].split()) for row in rows)
             self.names = ["Size", *(f"column {n}" for n in range(2, widest + 1))]
-            self.has_flags = all(_FLAGS.match(tail + b" ")[1] for tail in tails)  # type: ignore[index]
+            # Where they end most often is where they all end: a name may look like a flag.
+            ends = [_end_of_flags(row) for row in rows]
+            self.has_flags = all(
+                end > row.start(row.re.groups) for row, end in zip(rows, ends, strict=True)
+            )
+            self.flags_end = Counter(ends).most_common(1)[0][0]
         return [self._mapping(row, tail) for row, tail in zip(rows, tails, strict=True)]
 
     def totals_said(self, line: bytes) -> dict[str, int | None]:
@@ -319,12 +328,17 @@ class _DetailTable:
         )
 
     def _flags_and_name(self, row: re.Match[bytes], tail: bytes) -> tuple[tuple[str, ...], bytes]:
-        figures_end = row.start(row.re.groups)
-        column = row.string[figures_end : self.flags_end]
-        if not _FLAGS.fullmatch(column) or row.string[self.flags_end :][:1] not in (b"", b" "):
-            found = _FLAGS.match(tail)
-            column = found.group() if found else b""
+        end = self.flags_end
+        column = row.string[row.start(row.re.groups) : end]
+        if not _FLAGS.fullmatch(column.rstrip()) or row.string[end : end + 1] not in (b"", b" "):
+            column = row.string[row.start(row.re.groups) : _end_of_flags(row)]
         return tuple(column.decode().split()), tail[len(column) :]
+
+
+def _end_of_flags(row: re.Match[bytes]) -> int:
+    """Where the words that look like flags end, behind the figures of a row."""
+    flags = _FLAGS.match(row.string, row.start(row.re.groups))
+    return flags.end() if flags else row.start(row.re.groups)
 
 
 _Table = _PlainTable | _DetailTable

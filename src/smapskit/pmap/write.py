@@ -80,7 +80,7 @@ def format_pmaps(
         raise ValueError(msg)
     widths: dict[str, int] = {}
     for snapshot in snapshots:
-        lines = [] if snapshot.pid is None else [_first_line(snapshot)]
+        lines = [] if snapshot.pid is None else [first_line(snapshot.pid, snapshot.command)]
         if isinstance(layout, str) and layout in WRITTEN:
             dialect = WRITTEN[layout]
             shown = _in_range(snapshot, range)
@@ -98,8 +98,9 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("?", text)
 
 
-def _first_line(snapshot: Snapshot) -> str:
-    return f"{snapshot.pid}:   {printable(snapshot.command or '')}"
+def first_line(pid: int, command: str | None) -> str:
+    """The line that names the process."""
+    return f"{pid}:   {printable(command or '')}"
 
 
 def _in_range(mappings: Iterable[Mapping], range_: tuple[int, int] | None) -> list[Mapping]:

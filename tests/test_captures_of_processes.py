@@ -1,0 +1,183 @@
+"""The captures of stopped processes: what the kernel says of one of them in its three files
+and pmap in its tables must come out as one and the same thing."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import attrs
+import pytest
+
+import smapskit
+from smapskit import Mapping
+from smapskit.pmap.dialects import LayoutName
+from smapskit.records import COUNTERS, kernel_fields
+
+ROUNDED_DOWN_PER_RECORD = {"pss", "pss_dirty", "swap_pss"}
+
+
+def text(folder: Path, name: str) -> str:
+    return (folder / name).read_bytes().decode("utf-8", "surrogateescape")
+
+
+@pytest.fixture
+def snapshot(process_folder: Path) -> smapskit.Snapshot:
+    return smapskit.parse_smaps(text(process_folder, "smaps.txt"))
+
+
+def test_sums_are_those_of_the_rollup(snapshot: smapskit.Snapshot, process_folder: Path) -> None:
+    rollup = smapskit.parse_rollup(text(process_folder, "smaps_rollup.txt"))
+    totals = smapskit.totals(snapshot)
+    for name in COUNTERS:
+        summed, said = getattr(totals, name), getattr(rollup, name)
+        if name in ROUNDED_DOWN_PER_RECORD:
+            assert 0 <= said - summed <= len(snapshot), name
+        else:
+            assert summed == said, name
+    assert rollup.pss_anon is not None
+    assert rollup.pss_file is not None
+    assert rollup.pss_shmem is not None
+    assert abs(rollup.pss_anon + rollup.pss_file + rollup.pss_shmem - (rollup.pss or 0)) <= 2
+
+
+def test_nothing_in_them_contradicts_itself(snapshot: smapskit.Snapshot) -> None:
+    assert snapshot.check() == []
+    assert snapshot.notes == ()
+
+
+def test_maps_says_the_same_without_counters(
+    snapshot: smapskit.Snapshot, process_folder: Path
+) -> None:
+    maps = smapskit.parse_maps(text(process_folder, "maps.txt"))
+    header = ("start", "end", "perms", "offset", "device", "inode", "pathname", "size")
+    assert [[getattr(m, name) for name in header] for m in maps] == [
+        [getattr(m, name) for name in header] for m in snapshot
+    ]
+    assert smapskit.totals(maps).rss is None
+
+
+@pytest.mark.parametrize("name", ["smaps.txt", "maps.txt"])
+def test_written_again_they_are_the_same_texts(process_folder: Path, name: str) -> None:
+    said = text(process_folder, name)
+    parse = smapskit.parse_smaps if name == "smaps.txt" else smapskit.parse_maps
+    assert smapskit.format_smaps(parse(said)) == said
+
+
+def test_the_backings_add_up_to_the_kernels_own_accounts(
+    snapshot: smapskit.Snapshot, process_folder: Path
+) -> None:
+    # The rollup parts Pss into anonymous, file and shared memory by the pages themselves.
+    rollup = smapskit.parse_rollup(text(process_folder, "smaps_rollup.txt"))
+    groups = smapskit.group_by(snapshot, "backing")
+    shmem = groups.get(smapskit.Backing.SHMEM)
+    said = 0 if shmem is None else (shmem.pss or 0)
+    assert rollup.pss_shmem is not None
+    assert abs(said - rollup.pss_shmem) <= len(snapshot)
+
+
+LAYOUTS: dict[str, LayoutName] = {
+    "": "short",
+    "-x": "extended",
+    "-d": "device",
+    "-X": "X",
+    "-XX": "XX",
+}
+
+
+SHARED_WITH_PMAP = ("pss", "pss_dirty", "shared_clean", "private_clean")
+EVERY_TABLE = pytest.mark.parametrize(
+    "options", ["", "-x", "-d", "-X", "-XX", "-xp", "-xq", "-XXp", "-XXq"]
+)
+
+
+class TestPmap:
+    @EVERY_TABLE
+    def test_its_tables_come_out_of_the_saved_smaps(
+        self, snapshot: smapskit.Snapshot, process_folder: Path, options: str
+    ) -> None:
+        said = text(process_folder, f"pmap{options}.txt")
+        table = smapskit.parse_pmap(said)
+        if "X" in options:
+            # pmap itself maps libraries: each page of them has one user more while it runs.
+            rows = zip(snapshot, _named(table, process_folder), strict=True)
+            moved = [
+                attrs.evolve(m, **{name: getattr(row, name) for name in SHARED_WITH_PMAP})
+                for m, row in rows
+            ]
+            snapshot = attrs.evolve(snapshot, mappings=tuple(moved))
+        snapshot = attrs.evolve(snapshot, pid=table.pid, command=table.command)
+        assert _formatted(snapshot, options) == _printed_safely(said)
+
+    @EVERY_TABLE
+    def test_read_and_written_again_they_are_the_same_tables(
+        self, process_folder: Path, options: str
+    ) -> None:
+        said = text(process_folder, f"pmap{options}.txt")
+        assert _formatted(smapskit.parse_pmap(said), options) == _printed_safely(said)
+
+    def test_the_extended_table_reads_as_what_smaps_says(
+        self, snapshot: smapskit.Snapshot, process_folder: Path
+    ) -> None:
+        def seen(mapping: Mapping) -> tuple[object, ...]:
+            return (mapping.start, mapping.end, mapping.size, mapping.rss, mapping.dirty)
+
+        table = smapskit.parse_pmap(text(process_folder, "pmap-x.txt"))
+        assert [seen(m) for m in table] == [seen(m) for m in snapshot]
+        assert [m.perms for m in table] == [m.perms for m in snapshot]
+        assert table.shared_rss() == snapshot.shared_rss()
+        assert table.notes == ()
+
+    def test_the_full_table_reads_as_what_smaps_says(
+        self, snapshot: smapskit.Snapshot, process_folder: Path
+    ) -> None:
+        table = smapskit.parse_pmap(text(process_folder, "pmap-XXp.txt"))
+        moved = dict.fromkeys(SHARED_WITH_PMAP)
+        assert [attrs.evolve(row, **moved) for row in table] == [
+            attrs.evolve(m, **moved) for m in snapshot
+        ]
+
+    def test_where_a_row_tells_a_class_it_is_that_of_smaps(
+        self, snapshot: smapskit.Snapshot, process_folder: Path
+    ) -> None:
+        table = smapskit.parse_pmap(text(process_folder, "pmap-xp.txt"))
+        told = [(row.backing, m.backing) for row, m in zip(table, snapshot, strict=True)]
+        assert all(row in (None, real) for row, real in told)
+        assert sum(row is not None for row, _ in told) > len(told) / 2
+
+
+def _named(table: smapskit.Snapshot, folder: Path) -> smapskit.Snapshot:
+    """The table itself; that of -XXq, which has no header, with the names of its columns."""
+    if any("column 2" in row.extra for row in table):
+        names = text(folder, "pmap-XX.txt").split("\n")[1].split()[5:-2]
+        columns = {
+            field.attribute: f"column {names.index(name) + 1}"
+            for name, field in kernel_fields(Mapping).items()
+            if field.attribute in SHARED_WITH_PMAP
+        }
+        rows = [
+            attrs.evolve(m, **{name: m.extra[column] for name, column in columns.items()})
+            for m in table
+        ]
+        return attrs.evolve(table, mappings=tuple(rows))
+    return table
+
+
+def _formatted(snapshot: smapskit.Snapshot, options: str) -> str:
+    table = smapskit.format_pmap(
+        snapshot,
+        LAYOUTS[options.rstrip("pq")],
+        show_path="p" in options,
+        quiet="q" in options,
+    )
+    # Up to 4.0.4 pmap has a ? for each byte that is not ASCII, but in the table of -X.
+    return table if "X" in options else re.sub(r"[^\x00-\x7f]", _question_marks, table)
+
+
+def _question_marks(character: re.Match[str]) -> str:
+    return "?" * len(character[0].encode())
+
+
+def _printed_safely(table: str) -> str:
+    # In the table of -X pmap lets through what a terminal could obey; smapskit does not.
+    return re.sub("[\x1b\udc80-\udcff]", "?", table)

@@ -1,0 +1,75 @@
+"""Who may import whom, and what a start may load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smapskit
+
+ROOT = Path(smapskit.__file__).parent
+# From the ground up; rooms on one floor do not import each other.
+FLOORS = [
+    {"errors", "version"},
+    {"classify", "texts"},
+    {"records"},
+    {"aggregate"},
+    {"snapshot"},
+    {"smaps", "pmap"},
+    {"process", "captures"},
+    {"cli"},
+    {"__main__", "__init__"},
+]
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room_of(file: Path) -> str:
+    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imported_rooms(file: Path) -> set[str]:
+    rooms = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: relative import"
+            if node.module == "smapskit":
+                rooms |= {alias.name for alias in node.names}
+            elif node.module and node.module.startswith("smapskit."):
+                rooms.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("smapskit."):
+                    rooms.add(alias.name.split(".")[1])
+    return rooms
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_run_downward(file: Path) -> None:
+    room = room_of(file)
+    for other in imported_rooms(file) - {room}:
+        assert FLOOR_OF[other] < FLOOR_OF[room], f"{room} imports {other}"
+
+
+def test_the_table_of_floors_names_every_room() -> None:
+    assert {room_of(file) for file in FILES} == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import smapskit",
+        "import smapskit.cli; smapskit.cli.main(['--short', TEXT])",
+        "import smapskit; smapskit.load(TEXT).totals()",
+    ],
+)
+def test_neither_pandas_nor_numpy_is_loaded(code: str, process_folder: Path) -> None:
+    path = str(process_folder / "smaps.txt")
+    code = code.replace("TEXT", repr(path)) + "\nimport sys; print(*sys.modules, file=sys.stderr)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"pandas", "numpy"}.isdisjoint(run.stderr.split())
+    assert "smapskit" in run.stderr.split()

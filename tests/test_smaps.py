@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+import itertools
+import pickle
+from pathlib import Path
+
+import kernels
+import pytest
+from kernels import HEADER, NAMELESS
+
+import smapskit
+from smapskit import Device, ParseError, Permissions
+from smapskit import smaps as room
+
+FIELDS_6_18 = kernels.FIELDS["6.18"].split()
+RECORD = kernels.record(FIELDS_6_18)
+
+
+class TestEachKernel:
+    @pytest.mark.parametrize("kernel", kernels.FIELDS)
+    def test_every_field_is_read_and_what_it_lacks_is_none(self, kernel: str) -> None:
+        named, nameless = smapskit.parse_smaps(kernels.text(kernel))
+        names = kernels.FIELDS[kernel].split()
+        assert (named.size, named.rss, named.shared_clean, named.private_dirty) == (352, 100, 80, 8)
+        assert (nameless.pathname, nameless.size) == ("", 4)
+        for kernel_name, field in smapskit.records.kernel_fields(smapskit.Mapping).items():
+            value = getattr(named, field.attribute)
+            assert (value is not None) == (kernel_name in names), kernel_name
+        assert named.extra == ({"Folios": 0} if "Folios" in names else {})
+
+    @pytest.mark.parametrize("kernel", kernels.FIELDS)
+    def test_written_again_it_is_the_same_text(self, kernel: str) -> None:
+        text = kernels.text(kernel)
+        assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
+
+    def test_header_of_a_mapping(self) -> None:
+        (mapping,) = smapskit.parse_smaps(RECORD)
+        assert mapping.start == 0x55F3E745D000
+        assert mapping.end == 0x55F3E74B5000
+        assert mapping.perms == Permissions(read=True, write=False, execute=False, shared=False)
+        assert (mapping.offset, mapping.device, mapping.inode) == (0, Device(0xFE, 0), 260386)
+        assert mapping.pathname == "/usr/bin/head"
+        assert (mapping.thp_eligible, mapping.protection_key) == (1, 1)
+        assert mapping.vm_flags == ("rd", "mr", "mw", "me")
+        assert (mapping.dirty, mapping.uss) == (16, 12)
+
+    def test_an_nvme_disk_has_three_digits(self) -> None:
+        (mapping,) = smapskit.parse_smaps(RECORD.replace("fe:00", "103:02"))
+        assert mapping.device == Device(0x103, 2)
+        assert str(mapping.device) == "103:02"
+
+    @pytest.mark.parametrize(
+        "perms", ["".join(p) for p in itertools.product("r-", "w-", "x-", "sp")]
+    )
+    def test_permissions_print_as_they_were(self, perms: str) -> None:
+        (mapping,) = smapskit.parse_smaps(RECORD.replace(" r--p ", f" {perms} "))
+        assert str(mapping.perms) == perms
+        assert mapping.is_shared == (perms[3] == "s") != mapping.is_private
+
+    def test_a_32_bit_process(self) -> None:
+        header = "b6f00000-b6f01000 rw-s 00001000 b3:02 1234       /dev/mem"
+        nameless = "bef00000-bef21000 rw-p 00000000 00:00 0 "
+        text = kernels.record(["Size", "Rss"], header) + kernels.record(["Size", "Rss"], nameless)
+        snapshot = smapskit.parse_smaps(text)
+        assert [m.end for m in snapshot] == [0xB6F01000, 0xBEF21000]
+        assert smapskit.format_smaps(snapshot) == text
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "/usr/bin/hello   world",
+            "/a/trailing blank ",
+            "/new\\012line",
+            "/back\\slash",
+            "/tab\there",
+            "/vertical\x0btab, \x85 and \u2028 are no line ends",
+            "/not utf-8 \udcff",
+            "/ümlaut ☃",
+            "/esc\x1b[31m",
+            "/really called so (deleted)",
+            "/memfd:x (deleted)",
+            "/SYSV0000002a (deleted)",
+            "anon_inode:[perf_event]",
+            "anon_inode:i915.gem",
+            "socket:[123]",
+            "[heap]",
+            "[stack:20824]",
+            "[anon: Go: gc bits]",
+            "[anon:/with/slashes and blanks]",
+            "[anon_shmem:x]",
+            "relative/path",
+            "/Rss: 4 kB",
+            "/" + "x" * 4095,
+        ],
+    )
+    @pytest.mark.parametrize("slowly", [False, True])
+    def test_survives_the_trip(self, name: str, slowly: bool) -> None:
+        text = RECORD.replace("/usr/bin/head", name)
+        if slowly:
+            text += RECORD.replace("KSM:                   0 kB\n", "")
+        raw = text.encode("utf-8", "surrogateescape")
+        snapshot = smapskit.parse_smaps(raw)
+        assert (room._read_at_once(raw, room._SMAPS) is None) == slowly
+        assert snapshot[0].pathname == name
+        assert smapskit.parse_smaps(text) == snapshot
+        assert smapskit.format_smaps(snapshot).encode("utf-8", "surrogateescape") == raw
+
+    def test_a_wide_header_pushes_its_name_on(self) -> None:
+        # 16-digit addresses, a long offset and a 64-bit inode reach over the column.
+        wide = "ffffffffff600000-ffffffffff601000 --xp 123456789abc 103:02 18446744073709551615  /x"
+        text = RECORD + kernels.record(FIELDS_6_18, wide)
+        assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
+
+    def test_one_blank_before_the_name(self) -> None:
+        text = RECORD.replace(" " * 21 + "/", " /")
+        assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
+
+
+class TestOddities:
+    def test_fields_on_some_records_only(self) -> None:
+        plain = ["Size", "Rss", "Locked"]
+        text = kernels.record(plain) + kernels.record(["Size", "Rss", "Nonlinear", "Locked"])
+        snapshot = smapskit.parse_smaps(text)
+        assert [m.extra for m in snapshot] == [{}, {"Nonlinear": 0}]
+        assert smapskit.format_smaps(snapshot) == text
+
+    def test_a_field_whose_value_is_text(self) -> None:
+        name = "Name:           [anon:dalvik: 7 kB]\n"
+        head, _, rest = RECORD.partition("\n")
+        text = f"{head}\n{name}{rest}{RECORD}"
+        snapshot = smapskit.parse_smaps(text)
+        assert snapshot[0].extra == {"Name": "[anon:dalvik: 7 kB]"}
+        assert smapskit.format_smaps(snapshot) == text
+
+    def test_unknown_fields_keep_their_unit(self) -> None:
+        text = RECORD + "Pages: 24\nWriteback:             3 kB\nksm_state: on 5\n"
+        snapshot = smapskit.parse_smaps(text)
+        assert snapshot[0].extra == {"Pages": 24, "Writeback": 3, "ksm_state": "on 5"}
+        assert smapskit.format_smaps(snapshot) == text
+
+    def test_an_unknown_field_that_changes_its_kind_stays_as_it_is(self) -> None:
+        records = [RECORD + f"Odd: {value}\n" for value in ("24", "24 kB", "many", "007")]
+        snapshot = smapskit.parse_smaps("".join(records))
+        assert [m.extra["Odd"] for m in snapshot] == [24, "24 kB", "many", "007"]
+        assert smapskit.format_smaps(snapshot) == "".join(records)
+
+    def test_unknown_flags_are_kept(self) -> None:
+        text = RECORD.replace("rd mr mw me ", "rd ?? zz me ")
+        snapshot = smapskit.parse_smaps(text)
+        assert snapshot[0].vm_flags == ("rd", "??", "zz", "me")
+        assert smapskit.format_smaps(snapshot) == text
+
+    @pytest.mark.parametrize("flags", ["VmFlags: ", "VmFlags:", "VmFlags:  "])
+    def test_an_empty_list_of_flags_is_not_an_unknown_one(self, flags: str) -> None:
+        (mapping,) = smapskit.parse_smaps(RECORD.replace("VmFlags: rd mr mw me ", flags))
+        assert mapping.vm_flags == ()
+
+    def test_tabs_before_a_figure(self) -> None:
+        text = RECORD.replace("THPeligible:           1", "THPeligible:\t\t1")
+        assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
+
+    def test_another_order_is_kept(self) -> None:
+        text = kernels.record(reversed(FIELDS_6_18)) * 2
+        assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
+
+    def test_the_same_field_twice(self) -> None:
+        twice = RECORD + "Rss:                 100 kB\n"
+        snapshot = smapskit.parse_smaps(twice)
+        assert snapshot[0].rss == 100
+        assert snapshot.notes == (room.NOTE_TWICE,)
+        with pytest.raises(ParseError, match="expected Rss once"):
+            smapskit.parse_smaps(RECORD + "Rss:                 101 kB\n")
+
+    def test_crlf_prompt_and_blank_lines(self) -> None:
+        text = f"$ cat /proc/1/smaps\n\n{RECORD}\n{RECORD}".replace("\n", "\r\n")
+        snapshot = smapskit.parse_smaps(text)
+        assert snapshot.mappings == smapskit.parse_smaps(RECORD * 2).mappings
+        assert len(snapshot.notes) == 2
+
+    @pytest.mark.parametrize("mark", ["> ", ">> ", "    ", "> > "])
+    def test_a_quoting_mail(self, mark: str) -> None:
+        quoted = "".join(f"{mark}{line}\n" for line in RECORD.splitlines())
+        snapshot = smapskit.parse_smaps(quoted)
+        assert snapshot.mappings == smapskit.parse_smaps(RECORD).mappings
+        assert len(snapshot.notes) == 1
+
+    def test_no_last_newline_is_read_and_told(self) -> None:
+        snapshot = smapskit.parse_smaps(RECORD[:-1])
+        assert snapshot.mappings == smapskit.parse_smaps(RECORD).mappings
+        assert snapshot.notes == (room.NOTE_NO_NEWLINE,)
+
+    def test_empty(self) -> None:
+        snapshot = smapskit.parse_smaps(b"")
+        assert len(snapshot) == 0
+        assert snapshot.notes == (room.NOTE_EMPTY,)
+        assert smapskit.format_smaps(snapshot) == ""
+
+    def test_a_size_that_differs_from_the_range_is_the_kernels(self) -> None:
+        stack = "7ffc0000000-7ffc0021000 rw-p 00000000 00:00 0                          [stack]"
+        text = kernels.record(["Size", "Rss"], stack).replace("352", "136")
+        (mapping,) = smapskit.parse_smaps(text)
+        assert mapping.size == 136
+        assert (mapping.end - mapping.start) // 1024 == 132
+
+
+BINARY = bytes(range(256)) * 8
+
+
+class TestMalformed:
+    @pytest.mark.parametrize(
+        ("text", "line", "message"),
+        [
+            (RECORD + RECORD[:300], 35, "expected 'Shared_Dirty: N kB'"),
+            (RECORD + RECORD[: RECORD.index("Pss:")], 31, "expected Pss, Pss_Dirty, Shared_Clean"),
+            (RECORD + HEADER + "\n", 27, "expected Size, KernelPageSize, MMUPageSize next"),
+            (HEADER + "\n", 1, "expected its fields next"),
+            (HEADER + "\n" + RECORD, 2, "expected fields such as"),
+            (RECORD[500:], 1, "expected a line like"),
+            (RECORD[RECORD.index("Pss:") :], 1, "got a field"),
+            ("Rss:  4 kB\n", 1, "the beginning is cut"),
+            (RECORD.replace("55f3e74b5000 ", "55f3e745d000 "), 1, "end is behind its start"),
+            (RECORD.replace("55f3e74b5000 ", "5000 "), 1, "end is behind its start"),
+            (RECORD.replace("55f3e74b5000 ", "x "), 1, "expected a line like"),
+            (RECORD.replace("-55f3e74b5000", "-" + "5" * 17), 1, "expected a range"),
+            (RECORD.replace("r--p", "r--"), 1, "expected permissions like rw-p, got 'r--'"),
+            (RECORD.replace("00000000 fe", "zz fe"), 1, "expected an offset in hex, got 'zz'"),
+            (RECORD.replace("fe:00", "fe00"), 1, "expected a device like fe:00, got 'fe00'"),
+            (RECORD.replace("260386", "2x"), 1, "expected an inode in decimal, got '2x'"),
+            (RECORD.replace("260386", str(2**64)), 1, "inode below 2**64"),
+            (
+                RECORD.replace("Rss:                 100", "Rss:                 ten"),
+                5,
+                "'Rss: N kB'",
+            ),
+            (
+                RECORD.replace("Rss:                 100", "Rss:                  -4"),
+                5,
+                "'Rss: N kB'",
+            ),
+            (RECORD.replace("Rss:                 100", f"Rss: {2**63}"), 5, "below 2**63"),
+            (RECORD.replace("Rss:                 100", "Rss: " + "9" * 9999), 5, "below 2**63"),
+            (RECORD.replace("100 kB", "100 MB"), 5, "'Rss: N kB'"),
+            (RECORD.replace("100 kB", "100"), 5, "'Rss: N kB'"),
+            (
+                RECORD.replace("THPeligible:           1", "THPeligible: 1 kB"),
+                24,
+                "'THPeligible: N'",
+            ),
+            (RECORD.replace("rd mr", "rd m"), 26, "two-letter codes"),
+            (RECORD.replace("rd mr", "rd ☃☃"), 26, "two-letter codes"),
+            (RECORD + "what is this\n", 27, "expected a field such as"),
+            (BINARY, 1, "expected a line like"),
+            (b"\x00" * 5000, 1, "expected a line like"),
+            ("total 12\ndrwxr-xr-x 3 root root 4096 .\n", 1, "expected a line like"),
+            ("\n\n\nhello\n", 4, "expected a line like"),
+            ("cat /proc/1/smaps\n", 1, "got none"),
+            (HEADER.replace("/usr/bin/head", "[rollup]") + "\nRss: 4 kB\n", 1, "use parse_rollup"),
+            ("\ud800", 1, "lone surrogate U+D800"),
+        ],
+    )
+    def test_is_refused_with_its_line(self, text: str | bytes, line: int, message: str) -> None:
+        with pytest.raises(ParseError) as caught:
+            smapskit.parse_smaps(text, source="a-file.txt")
+        assert message in str(caught.value)
+        assert (caught.value.source, caught.value.line_number) == ("a-file.txt", line)
+        assert str(caught.value).startswith(f"a-file.txt, line {line}: ")
+        assert isinstance(caught.value, ValueError)
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+    def test_other_types_are_no_text(self) -> None:
+        with pytest.raises(TypeError, match="expected str or bytes, got int"):
+            smapskit.parse_smaps(4)  # type: ignore[arg-type]
+
+    def test_not_strict_a_cut_text_gives_its_whole_records_and_says_so(self) -> None:
+        head_cut = smapskit.parse_smaps(RECORD[500:] + RECORD * 2, strict=False)
+        tail_cut = smapskit.parse_smaps(RECORD * 2 + HEADER + "\n", strict=False)
+        line_cut = smapskit.parse_smaps(RECORD * 2 + RECORD[:300], strict=False)
+        whole = smapskit.parse_smaps(RECORD * 2)
+        assert head_cut.mappings == tail_cut.mappings == whole.mappings
+        assert line_cut.mappings == whole.mappings
+        assert head_cut.notes == tail_cut.notes == (room.NOTE_CUT,)
+        assert set(line_cut.notes) == {room.NOTE_NO_NEWLINE, room.NOTE_CUT}
+
+    def test_rows_that_were_visibly_cut_out_are_told(self) -> None:
+        snapshot = smapskit.parse_smaps(f"{RECORD}[...]\n{RECORD}")
+        assert len(snapshot) == 2
+        assert snapshot.notes == ("rows were cut out",)
+
+
+class TestMaps:
+    def test_headers_alone(self) -> None:
+        text = f"{HEADER}\n{NAMELESS}\n"
+        snapshot = smapskit.parse_maps(text)
+        assert [(m.size, m.rss, m.vm_flags) for m in snapshot] == [
+            (352, None, None),
+            (4, None, None),
+        ]
+        assert smapskit.format_smaps(snapshot) == text
+
+    def test_fields_are_refused(self) -> None:
+        with pytest.raises(ParseError, match="use parse_smaps"):
+            smapskit.parse_maps(RECORD)
+
+
+class TestRollup:
+    TEXT = (
+        "55b90f52a000-7ffd622e7000 ---p 00000000 00:00 0                          [rollup]\n"
+        "Rss:                1608 kB\nPss:                 778 kB\nPss_Anon:            112 kB\n"
+        "Pss_File:            666 kB\nPss_Shmem:             0 kB\nTomorrow:              1 kB\n"
+    )
+
+    def test_its_own_fields(self) -> None:
+        rollup = smapskit.parse_rollup(self.TEXT)
+        assert (rollup.rss, rollup.pss_anon, rollup.pss_file, rollup.pss_shmem) == (
+            1608,
+            112,
+            666,
+            0,
+        )
+        assert (rollup.start, rollup.end) == (0x55B90F52A000, 0x7FFD622E7000)
+        assert rollup.swap is None
+        assert rollup.extra == {"Tomorrow": 1}
+
+    @pytest.mark.parametrize("text", ["", RECORD, TEXT * 2])
+    def test_anything_else_is_refused(self, text: str) -> None:
+        with pytest.raises(ParseError, match="the one record of smaps_rollup"):
+            smapskit.parse_rollup(text, source="x")
+
+
+class TestStream:
+    def test_gives_what_the_whole_text_gives(self, process_folder: Path) -> None:
+        path = process_folder / "smaps.txt"
+        with path.open("rb") as lines:
+            assert (
+                tuple(smapskit.iter_mappings(lines))
+                == smapskit.parse_smaps(path.read_bytes()).mappings
+            )
+
+    def test_takes_lines_as_they_come(self) -> None:
+        endless = itertools.chain.from_iterable(itertools.repeat(RECORD.splitlines()))
+        assert [m.rss for m in itertools.islice(smapskit.iter_mappings(endless), 3)] == [100] * 3
+
+    def test_a_whole_text_is_no_lines(self) -> None:
+        with pytest.raises(TypeError, match="parse_smaps reads that"):
+            next(smapskit.iter_mappings(RECORD))
