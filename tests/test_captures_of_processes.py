@@ -3,15 +3,14 @@ and pmap in its tables must come out as one and the same thing."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import attrs
 import pytest
+from pmap_tool import MOVED_BY_PMAP, as_pmap_prints, moved_as_in, safely
 
 import smapskit
 from smapskit import Mapping
-from smapskit.pmap.dialects import LayoutName
 from smapskit.records import COUNTERS, kernel_fields
 
 ROUNDED_DOWN_PER_RECORD = {"pss", "pss_dirty", "swap_pss"}
@@ -76,16 +75,6 @@ def test_the_backings_add_up_to_the_kernels_own_accounts(
     assert abs(said - rollup.pss_shmem) <= len(snapshot)
 
 
-LAYOUTS: dict[str, LayoutName] = {
-    "": "short",
-    "-x": "extended",
-    "-d": "device",
-    "-X": "X",
-    "-XX": "XX",
-}
-
-
-SHARED_WITH_PMAP = ("pss", "pss_dirty", "shared_clean", "private_clean")
 EVERY_TABLE = pytest.mark.parametrize(
     "options", ["", "-x", "-d", "-X", "-XX", "-xp", "-xq", "-XXp", "-XXq"]
 )
@@ -99,22 +88,16 @@ class TestPmap:
         said = text(process_folder, f"pmap{options}.txt")
         table = smapskit.parse_pmap(said)
         if "X" in options:
-            # pmap itself maps libraries: each page of them has one user more while it runs.
-            rows = zip(snapshot, _named(table, process_folder), strict=True)
-            moved = [
-                attrs.evolve(m, **{name: getattr(row, name) for name in SHARED_WITH_PMAP})
-                for m, row in rows
-            ]
-            snapshot = attrs.evolve(snapshot, mappings=tuple(moved))
+            snapshot = moved_as_in(snapshot, _named(table, process_folder))
         snapshot = attrs.evolve(snapshot, pid=table.pid, command=table.command)
-        assert _formatted(snapshot, options) == _printed_safely(said)
+        assert _formatted(snapshot, options) == safely(said)
 
     @EVERY_TABLE
     def test_read_and_written_again_they_are_the_same_tables(
         self, process_folder: Path, options: str
     ) -> None:
         said = text(process_folder, f"pmap{options}.txt")
-        assert _formatted(smapskit.parse_pmap(said), options) == _printed_safely(said)
+        assert _formatted(smapskit.parse_pmap(said), options) == safely(said)
 
     def test_the_extended_table_reads_as_what_smaps_says(
         self, snapshot: smapskit.Snapshot, process_folder: Path
@@ -132,7 +115,7 @@ class TestPmap:
         self, snapshot: smapskit.Snapshot, process_folder: Path
     ) -> None:
         table = smapskit.parse_pmap(text(process_folder, "pmap-XXp.txt"))
-        moved = dict.fromkeys(SHARED_WITH_PMAP)
+        moved = dict.fromkeys(MOVED_BY_PMAP)
         assert [attrs.evolve(row, **moved) for row in table] == [
             attrs.evolve(m, **moved) for m in snapshot
         ]
@@ -153,7 +136,7 @@ def _named(table: smapskit.Snapshot, folder: Path) -> smapskit.Snapshot:
         columns = {
             field.attribute: f"column {names.index(name) + 1}"
             for name, field in kernel_fields(Mapping).items()
-            if field.attribute in SHARED_WITH_PMAP
+            if field.attribute in MOVED_BY_PMAP
         }
         rows = [
             attrs.evolve(m, **{name: m.extra[column] for name, column in columns.items()})
@@ -164,20 +147,5 @@ def _named(table: smapskit.Snapshot, folder: Path) -> smapskit.Snapshot:
 
 
 def _formatted(snapshot: smapskit.Snapshot, options: str) -> str:
-    table = smapskit.format_pmap(
-        snapshot,
-        LAYOUTS[options.rstrip("pq")],
-        show_path="p" in options,
-        quiet="q" in options,
-    )
-    # Up to 4.0.4 pmap has a ? for each byte that is not ASCII, but in the table of -X.
-    return table if "X" in options else re.sub(r"[^\x00-\x7f]", _question_marks, table)
-
-
-def _question_marks(character: re.Match[str]) -> str:
-    return "?" * len(character[0].encode())
-
-
-def _printed_safely(table: str) -> str:
-    # In the table of -X pmap lets through what a terminal could obey; smapskit does not.
-    return re.sub("[\x1b\udc80-\udcff]", "?", table)
+    layout = options.rstrip("pq")
+    return as_pmap_prints(snapshot, layout, show_path="p" in options, quiet="q" in options)

@@ -13,7 +13,7 @@ def mapping(name: str, perms: str = "rw-p", device: str = "00:01", **known: obje
         perms=Permissions.parse(perms),
         device=Device.parse(device),
         pathname=name,
-        **known,  # type: ignore[arg-type]
+        **known,
     )
 
 

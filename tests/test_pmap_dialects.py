@@ -59,7 +59,7 @@ class TestProcps4:
     def test_the_other_way_round(self, text: str) -> None:
         layout = {EXTENDED: "extended", SHORT: "short", DEVICE: "device"}[text]
         snapshot = smapskit.parse_pmap(text)
-        assert smapskit.format_pmap(snapshot, layout) == text  # type: ignore[arg-type]
+        assert smapskit.format_pmap(snapshot, layout) == text
 
     def test_several_processes(self) -> None:
         thread = "2:   [kthreadd]\nAddress           Kbytes     RSS   Dirty Mode  Mapping\n"
@@ -298,7 +298,7 @@ class TestPasted:
 class TestRefused:
     def test_a_wrong_sum_unless_told_not_to_mind(self) -> None:
         wrong = EXTENDED.replace(" 600 ", " 601 ")
-        with pytest.raises(ParseError, match="a.txt, line 8: .*size adds up to 601, got 600"):
+        with pytest.raises(ParseError, match=r"a\.txt, line 8: .*size adds up to 601, got 600"):
             smapskit.parse_pmap(wrong, source="a.txt")
         snapshot = smapskit.parse_pmap(wrong, strict=False)
         assert snapshot.notes == ("the text's total of size is 601, its rows add up to 600",)

@@ -271,7 +271,7 @@ class TestMalformed:
 
     def test_other_types_are_no_text(self) -> None:
         with pytest.raises(TypeError, match="expected str or bytes, got int"):
-            smapskit.parse_smaps(4)  # type: ignore[arg-type]
+            smapskit.parse_smaps(4)
 
     def test_not_strict_a_cut_text_gives_its_whole_records_and_says_so(self) -> None:
         head_cut = smapskit.parse_smaps(RECORD[500:] + RECORD * 2, strict=False)

@@ -12,6 +12,7 @@ import importlib
 import io
 import os
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -95,7 +96,7 @@ def recognise(data: bytes, *, source: str | None = None) -> str:
     """
     head, _ = texts.unwrapped(data[:_LOOK_AT], HEADER)
     lines = [line for line in head.split(b"\n") if line.strip()]
-    for line, behind in zip(lines, [*lines[1:], b""], strict=True):
+    for line, behind in pairwise([*lines, b""]):
         if header := HEADER.fullmatch(line):
             if header[7] == b"[rollup]":
                 return "smaps_rollup"
@@ -149,7 +150,7 @@ def _decompressed(data: bytes, limit: int, name: str | None) -> bytes:
 
 
 def _open_zstd(file: IO[bytes]) -> Any:
-    for module in ("compression.zstd", "zstandard"):  # Python 3.14 has its own
+    for module in ("compression.zstd", "backports.zstd"):  # Python 3.14 has its own
         with contextlib.suppress(ImportError):
             return importlib.import_module(module).open(file)
     msg = "reading zstd takes the extra 'zstd': pip install 'smapskit[zstd]'"

@@ -141,4 +141,6 @@ def _explain(error: OSError, pid: int, name: str, proc: Path) -> NoReturn:
     if error.errno == errno.ENOENT and _file(pid, "stat", proc).exists():
         msg = f"this kernel has no /proc/PID/{name}"
         raise Unsupported(errno.ENOSYS, msg) from error
+    if error.errno == errno.ESRCH and _file(pid, "stat", proc).exists():
+        raise ProcessNotFound(errno.ESRCH, f"process {pid} has no memory map") from error
     raise ProcessNotFound(errno.ESRCH, f"no process {pid}") from error

@@ -455,10 +455,11 @@ def _styles_of_first_record(data: bytes, kind: _Kind) -> list[FieldStyle] | None
         lines.append(line.group()[:-1])
     reader = _Reader(kind, None)
     try:
-        (record,) = reader.read(lines)
+        records = list(reader.read(lines))
     except ParseError:
         return None
-    if len(record.names) != len(lines) - 1:  # a field twice, a blank line
+    # None without a line end; fewer fields than lines where one stands twice.
+    if len(records) != 1 or len(records[0].names) != len(lines) - 1:
         return None
     return list(reader.styles.values())
 
@@ -546,6 +547,8 @@ def _style(name: str, field: re.Match[bytes], known: KernelField | None) -> Fiel
     blanks, rest = field[2].decode(), field[3]
     figure = _FIGURE.fullmatch(rest)
     if known is not None and known.unit == "codes":
+        if not rest:  # of an empty list nothing can be learnt
+            return kernel_style(name)
         return FieldStyle(name, f"{name}:{blanks}", suffix=" " if rest.endswith(b" ") else "")
     if figure is None or len(figure[1]) > _DIGITS_THAT_FIT + 1:
         return FieldStyle(name, f"{name}:{blanks}")

@@ -41,6 +41,7 @@ NOTE_DOUBLED: Final = (
 )
 NOTE_UNNAMED: Final = "-X without its header line: the figures behind Size are not named"
 NOTE_COMMAND: Final = "a command line stood before the listing"
+NOTE_RUNNING: Final = "its totals count the processes before it too (a fault of procps up to 4.0.2)"
 NOTE_TRAILING: Final = "what stood behind the totals was left out"
 NOTE_REMARK: Final = "a remark behind [ anon ] or [ stack ] was left out"
 NOTE_NO_ROWS: Final = "no rows: a kernel thread's, or of a process that had ended"
@@ -103,7 +104,8 @@ def parse_pmaps(
             section.begin(pid_line, number)
         elif line.strip():
             section.add(number, line)
-    return [section.snapshot() for section in sections]
+    before: Counter[str] = Counter()
+    return [section.snapshot(before) for section in sections]
 
 
 class _Section:
@@ -156,8 +158,13 @@ class _Section:
             raise self._error(_EXPECTED_ROW, number, line)
         self.has_begun = True
 
-    def snapshot(self) -> Snapshot:
-        """What the lines say, when all are in."""
+    def snapshot(self, before: Counter[str]) -> Snapshot:
+        """
+        What the lines say, when all are in.
+
+        Args:
+            before: the sums of the processes before this one; this one's are added to it.
+        """
         if not self.has_begun or (self.pid is None and not self.rows):
             raise self._error(_EXPECTED_ROW, *self.last)
         mappings: list[Mapping] = []
@@ -167,7 +174,7 @@ class _Section:
             mappings = self._without_doubles(self.table.read(self.rows))
             self.notes += self.table.notes
             if self.total is not None:
-                self._compare(*self.total, self.table, mappings)
+                self._compare(*self.total, self.table, mappings, before)
         return Snapshot(
             tuple(mappings),
             pid=self.pid,
@@ -179,6 +186,8 @@ class _Section:
 
     def _without_doubles(self, mappings: list[Mapping]) -> list[Mapping]:
         firsts, seconds = mappings[::2], mappings[1::2]
+        if firsts and firsts[0].pmap_dirty is None:
+            return mappings  # only -x had that fault
         if len(firsts) != len(seconds) or any(
             (one.start, one.perms, one.pathname) != (two.start, two.perms, two.pathname)
             or two.rss
@@ -189,11 +198,26 @@ class _Section:
         self._note(NOTE_DOUBLED)
         return firsts
 
-    def _compare(self, number: int, line: bytes, table: _Table, mappings: list[Mapping]) -> None:
+    def _compare(
+        self,
+        number: int,
+        line: bytes,
+        table: _Table,
+        mappings: list[Mapping],
+        before: Counter[str],
+    ) -> None:
         """Hold the totals that the text carries against the sums over its rows."""
         for what, said in table.totals_said(line).items():
             summed = _sum(mappings, what)
-            if said is None or summed is None or said == summed:
+            if said is None or summed is None:
+                continue
+            # With -X, procps up to 4.0.2 does not start again at 0 for the next process.
+            running = summed + before[what]
+            before[what] = running
+            if said == summed:
+                continue
+            if isinstance(table, _DetailTable) and said == running:
+                self._note(NOTE_RUNNING)
                 continue
             if self.strict and texts.NOTE_CUT_OUT not in self.notes:
                 msg = f"expected rows whose {what} adds up to {said}, got {summed}; strict=False"

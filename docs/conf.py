@@ -1,0 +1,79 @@
+"""The documentation's build; the tables come from the code they describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+import smapskit
+from smapskit.classify import NAME_RULES
+from smapskit.pmap.dialects import DIALECTS
+from smapskit.records import KernelField, Mapping, Rollup, kernel_fields
+
+project = "smapskit"
+author = "The smapskit maintainers"
+release = version = smapskit.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+html_theme = "furo"
+html_title = f"smapskit {version}"
+exclude_patterns = ["_build", "generated"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_preserve_defaults = True
+nitpicky = False
+napoleon_google_docstring = True
+
+
+def _table(headings: list[str], rows: list[list[str]]) -> str:
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _fields() -> str:
+    known = kernel_fields(Mapping) | kernel_fields(Rollup)
+
+    def row(field: KernelField) -> list[str]:
+        return [
+            _code(field.kernel_name),
+            _code(field.attribute),
+            field.unit or "a number",
+            field.since,
+            field.meaning,
+        ]
+
+    headings = ["smaps", "attribute", "unit", "since kernel", "meaning"]
+    return _table(headings, [row(field) for field in known.values()])
+
+
+def _names() -> str:
+    rows = [
+        [", ".join(map(_code, rule.example.split(", "))), _code(rule.backing.name), rule.why]
+        for rule in NAME_RULES
+    ]
+    return _table(["name", "backing", "what it is"], rows)
+
+
+def _dialects() -> str:
+    rows = [
+        [dialect.name, _code(" ".join(dialect.headings)) if dialect.headings else "none"]
+        for dialect in DIALECTS
+    ]
+    return _table(["dialect", "header line"], rows)
+
+
+def _generate(_app: Sphinx) -> None:
+    folder = Path(__file__).parent / "generated"
+    folder.mkdir(exist_ok=True)
+    for name, table in (("fields", _fields()), ("names", _names()), ("dialects", _dialects())):
+        (folder / f"{name}.md").write_text(table)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("builder-inited", _generate)

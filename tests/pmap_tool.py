@@ -1,0 +1,67 @@
+"""The installed pmap as an oracle: what it prints, and what of that moves while it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+
+import attrs
+
+import smapskit
+from smapskit.pmap.dialects import LayoutName
+from smapskit.snapshot import Snapshot
+
+LAYOUTS: dict[str, LayoutName] = {
+    "": "short",
+    "-x": "extended",
+    "-d": "device",
+    "-X": "X",
+    "-XX": "XX",
+}
+# pmap itself maps libraries: each page of them has one user more while it runs.
+MOVED_BY_PMAP = ("pss", "pss_dirty", "shared_clean", "private_clean")
+
+
+def printed(options: str, *operands: object, locale: str = "C") -> str:
+    """What pmap prints."""
+    run = subprocess.run(
+        ["pmap", *options.split(), *map(str, operands)],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "LC_ALL": locale},
+    )
+    return run.stdout.decode("utf-8", "surrogateescape")
+
+
+def as_pmap_prints(snapshot: Snapshot, options: str, *, show_path: bool, quiet: bool) -> str:
+    """Our table, with the `?` that pmap up to 4.0.4 has for each byte that is not ASCII."""
+    table = smapskit.format_pmap(snapshot, LAYOUTS[options], show_path=show_path, quiet=quiet)
+    return table if "X" in options else ascii_as_4_0_2(table)
+
+
+def ascii_as_4_0_2(table: str) -> str:
+    return re.sub(r"[^\x00-\x7f]", lambda character: "?" * len(character[0].encode()), table)
+
+
+def safely(table: str) -> str:
+    """pmap's table of -X lets through what a terminal could obey; smapskit's does not."""
+    return re.sub("[\x1b\udc80-\udcff]", "?", table)
+
+
+def moved_as_in(snapshot: Snapshot, table: Snapshot) -> Snapshot:
+    """The snapshot with the figures that pmap's running moved, as its own table has them."""
+    rows = zip(snapshot, table, strict=True)
+    return attrs.evolve(
+        snapshot,
+        mappings=tuple(
+            attrs.evolve(m, **{name: getattr(row, name) for name in MOVED_BY_PMAP})
+            for m, row in rows
+        ),
+    )
+
+
+def at_rest(snapshot: Snapshot) -> tuple[object, ...]:
+    """What a snapshot says, without what other processes' coming and going moves."""
+    moved: dict[str, None] = dict.fromkeys(MOVED_BY_PMAP)
+    return snapshot.command, *(attrs.evolve(m, **moved) for m in snapshot)

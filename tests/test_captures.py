@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import kernels
+import pytest
+
+from conftest import FIXTURES
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+import smapskit
+from smapskit import ParseError, Unsupported
+
+ZOO = FIXTURES / "zoo"
+SMAPS = (ZOO / "smaps.txt").read_bytes()
+
+
+class TestLoad:
+    @pytest.mark.parametrize("file", sorted(ZOO.glob("*.txt")), ids=lambda file: file.name)
+    def test_recognises_it_by_its_content(self, file: Path, tmp_path: Path) -> None:
+        copy = tmp_path / "capture"
+        copy.write_bytes(file.read_bytes())
+        if file.name == "smaps_rollup.txt":
+            assert smapskit.load_rollup(copy) == smapskit.parse_rollup(file.read_bytes())
+            return
+        parse = {
+            "smaps.txt": smapskit.parse_smaps,
+            "maps.txt": smapskit.parse_maps,
+        }.get(file.name, smapskit.parse_pmap)
+        snapshot = smapskit.load(copy)
+        assert snapshot.mappings == parse(file.read_bytes()).mappings
+        assert snapshot.source == str(copy)
+        assert len(snapshot) > 100
+
+    @pytest.mark.parametrize(
+        "compress", [gzip.compress, bz2.compress, lzma.compress, zstd.compress]
+    )
+    def test_reads_through_compression(
+        self, compress: Callable[[bytes], bytes], tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "smaps.txt"  # the name says nothing
+        copy.write_bytes(compress(SMAPS))
+        assert smapskit.load(copy).mappings == smapskit.parse_smaps(SMAPS).mappings
+
+    def test_open_files(self) -> None:
+        whole = smapskit.parse_smaps(SMAPS).mappings
+        assert smapskit.load(io.BytesIO(gzip.compress(SMAPS))).mappings == whole
+        with (ZOO / "smaps.txt").open("rb") as binary:
+            loaded = smapskit.load(binary)
+            assert (loaded.mappings, loaded.source) == (whole, str(ZOO / "smaps.txt"))
+        with (ZOO / "smaps.txt").open(
+            encoding="utf-8", errors="surrogateescape", newline=""
+        ) as text:
+            assert smapskit.load(text).mappings == whole
+
+    def test_several_processes(self, tmp_path: Path) -> None:
+        several = tmp_path / "several.txt"
+        several.write_bytes((ZOO / "pmap.txt").read_bytes() * 2)
+        assert len(smapskit.load_all(several)) == 2
+        with pytest.raises(ParseError, match=r"several\.txt: expected one process, got 2"):
+            smapskit.load(several)
+
+    def test_an_empty_file_is_an_empty_snapshot(self) -> None:
+        snapshot = smapskit.load(io.BytesIO(b""))
+        assert (len(snapshot), len(snapshot.notes)) == (0, 1)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (b"55a9e753c000 default file=/usr/bin/x mapped=52\n", "got numa_maps"),
+            (b" virtual    shared   shared  private\n size  RSS\n", "got Android's showmap"),
+            (b"memory map (12 entries):\n", "got a tombstone's memory map"),
+            (b"MemTotal:       24 kB\n", "got /proc/meminfo"),
+            (b"Name:\tcat\nUmask:\t0022\n", "got /proc/PID/status"),
+            (kernels.HEADER.replace("/usr/bin/head", "[rollup]").encode(), "load_rollup reads it"),
+            (b"\x7fELF\x02\x01\x01" + bytes(500), "expected a row such as"),
+            (b"Rss: 4 kB\n", "the beginning is cut"),
+        ],
+    )
+    def test_by_name_where_it_is_known(self, text: bytes, message: str) -> None:
+        with pytest.raises(ParseError, match=message):
+            smapskit.load(io.BytesIO(text))
+
+    @pytest.mark.parametrize(
+        "compress", [gzip.compress, bz2.compress, lzma.compress, zstd.compress]
+    )
+    def test_damaged_compression(self, compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+        damaged = tmp_path / "x.gz"
+        damaged.write_bytes(compress(SMAPS)[:-40])
+        with pytest.raises(ParseError, match=r"x\.gz: expected whole \w+ data"):
+            smapskit.load(damaged)
+
+    def test_more_than_the_limit(self) -> None:
+        bomb = gzip.compress(bytes(10_000_000))
+        for text in (bomb, bytes(2_000_000)):
+            with pytest.raises(ParseError, match="at most 1,000,000 bytes"):
+                smapskit.load(io.BytesIO(text), limit=1_000_000)
+
+    def test_zstd_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in ("backports.zstd", "compression.zstd"):
+            monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(Unsupported, match=r"smapskit\[zstd\]"):
+            smapskit.load(io.BytesIO(zstd.compress(SMAPS)))
+
+    def test_a_file_that_is_not_there(self) -> None:
+        with pytest.raises(FileNotFoundError):
+            smapskit.load("no/such/file")

@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import smapskit
+from conftest import FIXTURES
+from smapskit import cli
+
+SLEEP = FIXTURES / "sleep"
+TEXT = (SLEEP / "smaps.txt").read_text()
+
+
+def rows(table: str) -> list[str]:
+    """A pmap table without the line that names the process."""
+    return table.split("\n")[1:]
+
+
+@pytest.mark.parametrize(
+    ("options", "saved"),
+    [
+        ([], "pmap-x"),
+        (["-x"], "pmap-x"),
+        (["-d"], "pmap-d"),
+        (["--short"], "pmap"),
+        (["-xp"], "pmap-xp"),
+        (["-xq"], "pmap-xq"),
+        (["-q", "-x"], "pmap-xq"),
+        (["-d", "--extended"], "pmap-x"),
+    ],
+)
+def test_a_saved_smaps_prints_as_pmap_printed_its_process(
+    options: list[str], saved: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*options, str(SLEEP / "smaps.txt")]) == 0
+    said = (SLEEP / f"{saved}.txt").read_text()
+    assert capsys.readouterr().out == "\n".join(rows(said))
+
+
+@pytest.mark.parametrize("options", ["-X", "-XX", "-XXp"])
+def test_a_saved_table_prints_as_it_was(options: str, capsys: pytest.CaptureFixture[str]) -> None:
+    saved = SLEEP / f"pmap{options}.txt"
+    assert cli.main([options, str(saved)]) == 0
+    assert capsys.readouterr().out == saved.read_text()
+
+
+def test_standard_input(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    assert cli.main(["-"]) == 0
+    assert capsys.readouterr().out.endswith((SLEEP / "pmap-x.txt").read_text()[-40:])
+
+
+def test_a_maps_has_no_rss(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([str(SLEEP / "maps.txt")]) == 0
+    first = capsys.readouterr().out.split("\n")[1]
+    assert first.split() == [first.split()[0], "8", "-", "-", "r----", "sleep"]
+
+
+class TestFailures:
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            (["no/such/file"], "smapskit: No such file or directory: no/such/file"),
+            (["{tmp}/bad"], "{tmp}/bad, line 1: expected a row such as"),
+            (["{tmp}"], "Is a directory"),
+            ([], "expected a PID or the name of a CAPTURE"),
+            (["--colour", "1"], "unrecognized arguments: --colour"),
+            (["-A", "7,3", "1"], "expected hex addresses LOW[,HIGH], got '7,3'"),
+            (["-A", "x", "1"], "expected hex addresses"),
+            (["-A", "-1", "1"], "expected"),
+            (["-C", "{tmp}/none", "1"], "No such file or directory: {tmp}/none"),
+            (["-C", "{tmp}/rc", "1"], "{tmp}/rc, line 1: expected one word below a section"),
+            (["-N", "{tmp}/rc"], "File exists: {tmp}/rc"),
+        ],
+    )
+    def test_say_in_one_line_what_is_wrong(
+        self,
+        arguments: list[str],
+        message: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        (tmp_path / "bad").write_text("hello\n")
+        (tmp_path / "rc").write_text("Rss\n")
+        try:
+            status = cli.main([word.format(tmp=tmp_path) for word in arguments])
+        except SystemExit as end:
+            assert isinstance(end.code, int)
+            status = end.code
+        printed = capsys.readouterr()
+        assert (status, printed.out) == (1, "")
+        assert message.format(tmp=tmp_path) in printed.err.splitlines()[-1]
+
+    def test_the_others_are_printed_all_the_same(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert cli.main(["-q", str(tmp_path / "no"), str(SLEEP / "smaps.txt"), "999999999"]) == 43
+        printed = capsys.readouterr()
+        assert len(printed.out.splitlines()) == len(smapskit.parse_smaps(TEXT))
+        assert len(printed.err.splitlines()) == 2
+
+    def test_a_file_name_cannot_command_the_terminal(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        hostile = tmp_path / "esc\x1b[31m\n\udcff"
+        assert cli.main([str(hostile)]) == 1
+        hostile.write_text("hello")
+        assert cli.main([str(hostile)]) == 1
+        for line in capsys.readouterr().err.splitlines():
+            assert line.isprintable()
+            assert "\\x1b[31m\\n\\udcff" in line
+
+
+def test_hostile_names_in_a_table(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    hostile = "/\x1b]0;x\x07\x9b31m\u202egnp.exe \udcff ☃"
+    capture = tmp_path / "smaps"
+    text = TEXT.replace("/usr/bin/sleep", hostile)
+    capture.write_bytes(text.encode("utf-8", "surrogateescape"))
+    for options in ("-x", "-d", "--short", "-X", "-XX", "-xp"):
+        cli.main([options, str(capture)])
+        table = capsys.readouterr().out
+        assert "?]0;x??31m?gnp.exe ? ☃" in table
+        assert not set(table) & set("\x1b\x07\x9b\u202e\udcff")
+
+
+class TestRcFiles:
+    def test_the_one_to_begin_with_names_every_column(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rc = tmp_path / "rc"
+        assert cli.main(["-N", str(rc)]) == 0
+        rc.write_text(re.sub(r"(?m)^#(?=\w)", "", rc.read_text()))
+        capsys.readouterr()
+        assert cli.main(["-C", str(rc), str(SLEEP / "smaps.txt")]) == 0
+        with_rc = capsys.readouterr().out
+        assert cli.main(["-XXp", str(SLEEP / "smaps.txt")]) == 0
+        assert with_rc == capsys.readouterr().out
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        cli.main(["--help"])
+    assert end.value.code == 0
+    help_text = capsys.readouterr().out
+    for option in (
+        "-x",
+        "-X",
+        "-XX",
+        "-d",
+        "--short",
+        "-q",
+        "-p",
+        "-A LOW[,HIGH]",
+        "-c",
+        "-C",
+        "-V",
+    ):
+        assert option in help_text
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"smapskit {smapskit.__version__}\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no closed pipes there")
+def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
+    large = tmp_path / "smaps"
+    large.write_text(TEXT * 400)
+    run = subprocess.run(
+        f"{sys.executable} -m smapskit {large} | head -n 2",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(run.stdout.splitlines()) == 2
+    assert run.stderr == ""
+
+
+def test_what_the_terminal_cannot_show_is_a_question_mark(tmp_path: Path) -> None:
+    capture = tmp_path / "smaps"
+    capture.write_text(TEXT.replace("/usr/bin/sleep", "/ümlaut"), encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "smapskit", str(capture)],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert b" ?mlaut\n" in run.stdout

@@ -1,0 +1,121 @@
+"""Generated texts: what comes in comes out, both readers agree, and nothing else is raised."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import strategies
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import smapskit
+from smapskit import ParseError, Snapshot
+from smapskit import smaps as room
+from smapskit.records import COUNTERS
+
+FIXTURES = Path(__file__).parent / "fixtures"
+SEEDS = [
+    file.read_bytes()[:6000]
+    for folder in ("zoo", "sleep")
+    for file in sorted((FIXTURES / folder).glob("*.txt"))
+]
+RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def slowly(text: bytes) -> tuple[smapskit.Mapping, ...]:
+    return tuple(map(room._to_mapping, room._Reader(room._SMAPS, None).read(room._split(text))))
+
+
+@RELAXED
+@given(strategies.smaps())
+def test_parse_and_format_is_the_identity(text: bytes) -> None:
+    snapshot = smapskit.parse_smaps(text)
+    assert smapskit.format_smaps(snapshot).encode("utf-8", "surrogateescape") == text
+    assert smapskit.parse_smaps(text.decode("utf-8", "surrogateescape")) == snapshot
+
+
+@RELAXED
+@given(strategies.smaps(uniform=True))
+def test_the_fast_way_reads_uniform_texts_as_the_slow_way_does(text: bytes) -> None:
+    at_once = room._read_at_once(text, room._SMAPS)
+    expected = slowly(text)
+    if at_once is not None:
+        assert tuple(at_once[0]) == expected
+    else:
+        # Only for figures or inodes of so many digits that they need a closer look.
+        assert not expected or any(
+            len(word) > 18 for word in text.replace(b"-", b" ").split() if word.isdigit()
+        )
+
+
+@RELAXED
+@given(st.data())
+def test_the_fast_way_refuses_what_the_slow_way_reads_otherwise(data: st.DataObject) -> None:
+    text = data.draw(strategies.mutated(data.draw(strategies.smaps())))
+    at_once = room._read_at_once(text, room._SMAPS)
+    if at_once is not None:
+        assert tuple(at_once[0]) == slowly(text)
+
+
+@RELAXED
+@given(strategies.smaps(), strategies.smaps())
+def test_totals_of_a_concatenation_are_the_sum(one: bytes, other: bytes) -> None:
+    parts = [smapskit.parse_smaps(text) for text in (one, other)]
+    whole = smapskit.totals([*parts[0], *parts[1]])
+    for name in COUNTERS:
+        known = [f for f in (getattr(part.totals(), name) for part in parts) if f is not None]
+        assert getattr(whole, name) == (sum(known) if known else None)
+
+
+@RELAXED
+@given(strategies.smaps())
+def test_a_stream_gives_what_the_text_gives(text: bytes) -> None:
+    assert tuple(smapskit.iter_mappings(io.BytesIO(text))) == smapskit.parse_smaps(text).mappings
+
+
+READERS: list[Callable[[bytes], object]] = [
+    smapskit.parse_smaps,
+    smapskit.parse_maps,
+    smapskit.parse_rollup,
+    smapskit.parse_pmap,
+    lambda text: smapskit.parse_smaps(text, strict=False),
+    lambda text: smapskit.parse_pmap(text, strict=False),
+    lambda text: smapskit.load(io.BytesIO(text)),
+    lambda text: list(smapskit.iter_mappings(io.BytesIO(text))),
+]
+
+
+@settings(RELAXED, max_examples=300)
+@given(st.data())
+def test_any_bytes_are_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
+    seed = data.draw(st.one_of(st.sampled_from(SEEDS), strategies.smaps(), st.binary()))
+    text = data.draw(strategies.mutated(seed))
+    for read in READERS:
+        try:
+            found = read(text)
+        except ParseError as error:
+            assert error.message
+            assert str(error).isprintable()
+        else:
+            if isinstance(found, Snapshot):
+                for layout in ("short", "extended", "device", "X", "XX"):
+                    table = smapskit.format_pmap(found, layout)
+                    assert table.replace("\n", "").isprintable() or not table.isascii()
+                    assert "\x1b" not in table
+                repr(found), found.check(), found.group_by("backing"), found.totals()
+
+
+@RELAXED
+@given(strategies.smaps(uniform=True), st.sampled_from(["short", "extended", "device", "X", "XX"]))
+def test_a_table_reads_as_it_was_written(text: bytes, layout: str) -> None:
+    snapshot = smapskit.parse_smaps(text)
+    table = smapskit.format_pmap(snapshot, layout)
+    if snapshot and len({m.start for m in snapshot}) == len(snapshot):
+        try:
+            again = smapskit.parse_pmap(table)
+        except ParseError:
+            return  # figures wider than any memory
+        assert [m.start for m in again] == [m.start for m in snapshot]
+        assert [m.perms for m in again] == [m.perms for m in snapshot]
