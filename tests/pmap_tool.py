@@ -10,6 +10,7 @@ import attrs
 
 import smapskit
 from smapskit.pmap.dialects import LayoutName
+from smapskit.records import Mapping, kernel_fields
 from smapskit.snapshot import Snapshot
 
 LAYOUTS: dict[str, LayoutName] = {
@@ -47,6 +48,20 @@ def ascii_as_4_0_2(table: str) -> str:
 def safely(table: str) -> str:
     """pmap's table of -X lets through what a terminal could obey; smapskit's does not."""
     return re.sub("[\x1b\udc80-\udcff]", "?", table)
+
+
+def named(table: Snapshot, with_header: str) -> Snapshot:
+    """A table of -X; one without its header line gets what pmap moves from the header of another."""
+    if not any("column 2" in row.extra for row in table):
+        return table
+    names = with_header.split("\n")[1].split()[5:]
+    columns = {
+        field.attribute: f"column {names.index(name) + 1}"
+        for name, field in kernel_fields(Mapping).items()
+        if field.attribute in MOVED_BY_PMAP and name in names
+    }
+    rows = [attrs.evolve(m, **{a: m.extra[column] for a, column in columns.items()}) for m in table]
+    return attrs.evolve(table, mappings=tuple(rows))
 
 
 def moved_as_in(snapshot: Snapshot, table: Snapshot) -> Snapshot:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import attrs
 import pytest
-from pmap_tool import MOVED_BY_PMAP, as_pmap_prints, moved_as_in, safely
+from pmap_tool import MOVED_BY_PMAP, as_pmap_prints, moved_as_in, named, safely
 
 import smapskit
 from smapskit import Mapping
-from smapskit.records import COUNTERS, kernel_fields
+from smapskit.records import COUNTERS
 
 ROUNDED_DOWN_PER_RECORD = {"pss", "pss_dirty", "swap_pss"}
 
@@ -88,7 +88,7 @@ class TestPmap:
         said = text(process_folder, f"pmap{options}.txt")
         table = smapskit.parse_pmap(said)
         if "X" in options:
-            snapshot = moved_as_in(snapshot, _named(table, process_folder))
+            snapshot = moved_as_in(snapshot, named(table, text(process_folder, "pmap-XX.txt")))
         snapshot = attrs.evolve(snapshot, pid=table.pid, command=table.command)
         assert _formatted(snapshot, options) == safely(said)
 
@@ -127,23 +127,6 @@ class TestPmap:
         told = [(row.backing, m.backing) for row, m in zip(table, snapshot, strict=True)]
         assert all(row in (None, real) for row, real in told)
         assert sum(row is not None for row, _ in told) > len(told) / 2
-
-
-def _named(table: smapskit.Snapshot, folder: Path) -> smapskit.Snapshot:
-    """The table itself; that of -XXq, which has no header, with the names of its columns."""
-    if any("column 2" in row.extra for row in table):
-        names = text(folder, "pmap-XX.txt").split("\n")[1].split()[5:-2]
-        columns = {
-            field.attribute: f"column {names.index(name) + 1}"
-            for name, field in kernel_fields(Mapping).items()
-            if field.attribute in MOVED_BY_PMAP
-        }
-        rows = [
-            attrs.evolve(m, **{name: m.extra[column] for name, column in columns.items()})
-            for m in table
-        ]
-        return attrs.evolve(table, mappings=tuple(rows))
-    return table
 
 
 def _formatted(snapshot: smapskit.Snapshot, options: str) -> str:

@@ -37,7 +37,7 @@ class Backing(enum.StrEnum):
     DEVICE = "device"
     """Memory of a driver: device files, DMA buffers, rings shared with the kernel."""
     HUGETLB = "hugetlb"
-    """Pages of the hugetlb pool; never paged out, counted in Shared_Hugetlb and Private_Hugetlb alone."""
+    """Pages of the hugetlb pool; never paged out, in none of Rss and its parts."""
     SPECIAL = "special"
     """Pages that the kernel itself puts there: vdso, vvar, vsyscall and the like."""
 
