@@ -51,7 +51,7 @@ def safely(table: str) -> str:
 
 
 def named(table: Snapshot, with_header: str) -> Snapshot:
-    """A table of -X; one without its header line gets what pmap moves from the header of another."""
+    """A table of -X; without its header line, what pmap moves is named by that of another."""
     if not any("column 2" in row.extra for row in table):
         return table
     names = with_header.split("\n")[1].split()[5:]

@@ -8,13 +8,17 @@ with MAP_SHARED. What several processes map at this moment is another thing:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Literal
+import enum
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 from typing_extensions import TypeVar
 
 from smapskit.records import COUNTERS, Mapping, Totals
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Key = TypeVar("Key", bound=Hashable, default=Hashable)
 
@@ -81,76 +85,177 @@ def group_by(
     return {group: totals(members) for group, members in groups.items()}
 
 
+class Kind(enum.StrEnum):
+    """What became of mappings between two moments."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    GROWN = "grown"
+    """One mapping with another range, larger than before."""
+    SHRUNK = "shrunk"
+    """One mapping with another range, smaller than before."""
+    SPLIT = "split"
+    """Several where one was: parts got other permissions, or were unmapped."""
+    MERGED = "merged"
+    """One where several were."""
+    CHANGED = "changed"
+    """The same range with other figures or permissions, or several for several."""
+
+
 @attrs.frozen
 class Change:
-    """One mapping, or what became of it, at two moments."""
+    """Mappings of one moment, and those that stand in their place at another."""
 
-    before: Mapping
-    after: Mapping
+    before: tuple[Mapping, ...]
+    """None for what was added."""
+    after: tuple[Mapping, ...]
+    """None for what was removed."""
+
+    @property
+    def kind(self) -> Kind:
+        """What became of them."""
+        match len(self.before), len(self.after):
+            case 0, _:
+                return Kind.ADDED
+            case _, 0:
+                return Kind.REMOVED
+            case 1, 1:
+                old, new = self.before[0], self.after[0]
+                length = (new.end - new.start) - (old.end - old.start)
+                return Kind.GROWN if length > 0 else Kind.SHRUNK if length < 0 else Kind.CHANGED
+            case 1, _:
+                return Kind.SPLIT
+            case _, 1:
+                return Kind.MERGED
+        return Kind.CHANGED
+
+    @property
+    def mapping(self) -> Mapping:
+        """The first one, as it is after the change if it still is."""
+        return (self.after or self.before)[0]
 
     @property
     def deltas(self) -> dict[str, int]:
-        """The change of each figure that is known at both moments and differs, in kB."""
-        return {
-            name: new - old
-            for name in ("size", *COUNTERS)
-            if (old := getattr(self.before, name)) is not None
-            and (new := getattr(self.after, name)) is not None
-            and new != old
-        }
+        """
+        By how much each figure differs, in kB, where it does and is known at both moments.
+
+        What was added or removed counts with all it has.
+        """
+        old, new = totals(self.before), totals(self.after)
+        deltas = {}
+        for name in ("size", "dirty", "uss", *COUNTERS):
+            was = getattr(old, name) if self.before else 0
+            now = getattr(new, name) if self.after else 0
+            if was is not None and now is not None and was != now:
+                deltas[name] = now - was
+        return deltas
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Difference:
     """What became of a process's mappings between two moments."""
 
-    added: tuple[Mapping, ...]
-    removed: tuple[Mapping, ...]
-    changed: tuple[Change, ...]
-    """Those at both moments whose range, permissions or figures differ, most RSS first."""
+    changes: tuple[Change, ...]
+    """What is not the same in every figure: by RSS, then size, the largest change first."""
     unchanged: int
-    """How many are the same in every figure."""
+    """How many mappings are the same in every figure."""
+
+    @property
+    def added(self) -> tuple[Mapping, ...]:
+        """The mappings that came."""
+        return tuple(m for c in self.changes if c.kind is Kind.ADDED for m in c.after)
+
+    @property
+    def removed(self) -> tuple[Mapping, ...]:
+        """The mappings that went."""
+        return tuple(m for c in self.changes if c.kind is Kind.REMOVED for m in c.before)
+
+    @property
+    def changed(self) -> tuple[Change, ...]:
+        """All other changes."""
+        return tuple(c for c in self.changes if c.kind not in (Kind.ADDED, Kind.REMOVED))
+
+    @property
+    def deltas(self) -> dict[str, int]:
+        """By how much the sums over all mappings differ, in kB, where that is known."""
+        sums: dict[str, int] = {}
+        for change in self.changes:
+            for name, delta in change.deltas.items():
+                sums[name] = sums.get(name, 0) + delta
+        return {name: delta for name, delta in sums.items() if delta}
+
+    def counts(self) -> dict[Kind, int]:
+        """How many changes there are of each kind."""
+        found = [change.kind for change in self.changes]
+        return {kind: found.count(kind) for kind in Kind if kind in found}
+
+    def to_frame(self) -> DataFrame:
+        """A row for each change: see `smapskit.frames.difference_to_frame`."""
+        from smapskit import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
+
+        return frames.difference_to_frame(self)
+
+    def _repr_html_(self) -> str:
+        from smapskit import notebook  # noqa: PLC0415
+
+        return notebook.difference_html(self)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{count} {kind}" for kind, count in self.counts().items())
+        rss = self.deltas.get("rss", 0)
+        said = f"{counts or 'no change'}, {self.unchanged} unchanged, rss {rss:+,} kB"
+        return f"<Difference: {said}>"
 
 
 def diff(before: Iterable[Mapping], after: Iterable[Mapping]) -> Difference:
     """
     Match mappings of two moments by address and identity, and tell what changed.
 
-    A mapping is the same one where start or end is the same and so are name, device, inode
-    and sharing: a heap that grew keeps its start, a stack its end.
+    What stands at the same addresses, in part at least, and is the same by name, device,
+    inode and sharing is the same mapping: a heap that grew, an area that mprotect(2) split.
     """
-    old, new = list(before), list(after)
-    pairs: list[tuple[Mapping, Mapping]] = []
-    for place in (
-        lambda mapping: (mapping.start, mapping.end),
-        lambda mapping: mapping.start,
-        lambda mapping: mapping.end,
-    ):
-        matched = _match(old, new, place)
-        pairs += matched
-        taken = {id(mapping) for pair in matched for mapping in pair}
-        old = [mapping for mapping in old if id(mapping) not in taken]
-        new = [mapping for mapping in new if id(mapping) not in taken]
-    changed = [Change(one, other) for one, other in pairs if one != other]
-    changed.sort(key=lambda change: (-abs(change.deltas.get("rss", 0)), change.after.start))
-    return Difference(tuple(new), tuple(old), tuple(changed), len(pairs) - len(changed))
+    groups: dict[Hashable, tuple[list[Mapping], list[Mapping]]] = {}
+    for moment, mappings in enumerate((before, after)):
+        for mapping in mappings:
+            identity = (mapping.pathname, mapping.device, mapping.inode, mapping.perms.shared)
+            groups.setdefault(identity, ([], []))[moment].append(mapping)
+    changes: list[Change] = []
+    unchanged = 0
+    for old, new in groups.values():
+        for change in _overlapping(old, new):
+            if change.before == change.after:
+                unchanged += len(change.after)
+            else:
+                changes.append(change)
+
+    def most_first(change: Change) -> tuple[int, int, int]:
+        deltas = change.deltas
+        rss, size = deltas.get("rss", 0), deltas.get("size", 0)
+        return -abs(rss), -abs(size), change.mapping.start
+
+    return Difference(tuple(sorted(changes, key=most_first)), unchanged)
 
 
-def _match(
-    old: list[Mapping], new: list[Mapping], place: Callable[[Mapping], Hashable]
-) -> list[tuple[Mapping, Mapping]]:
-    def identity(mapping: Mapping) -> Hashable:
-        return (
-            place(mapping),
-            mapping.pathname,
-            mapping.device,
-            mapping.inode,
-            mapping.perms.shared,
-        )
-
-    waiting = {identity(mapping): mapping for mapping in old}
-    return [
-        (partner, mapping)
-        for mapping in new
-        if (partner := waiting.pop(identity(mapping), None)) is not None
-    ]
+def _overlapping(old: list[Mapping], new: list[Mapping]) -> Iterator[Change]:
+    """Put together what has addresses in common; the same range alone is a pair."""
+    ranges = {(mapping.start, mapping.end): mapping for mapping in old}
+    pairs = {}
+    rest = []
+    for mapping in new:
+        partner = ranges.pop((mapping.start, mapping.end), None)
+        if partner is None:
+            rest.append((mapping.start, 1, mapping))
+        else:
+            pairs[id(partner)] = Change((partner,), (mapping,))
+    rest += [(mapping.start, 0, mapping) for mapping in old if id(mapping) not in pairs]
+    yield from pairs.values()
+    sides: tuple[list[Mapping], list[Mapping]] = ([], [])
+    reach = 0
+    for start, side, mapping in sorted(rest, key=lambda entry: entry[:2]):
+        if start >= reach and (sides[0] or sides[1]):
+            yield Change(tuple(sides[0]), tuple(sides[1]))
+            sides = ([], [])
+        sides[side].append(mapping)
+        reach = max(reach, mapping.end)
+    if sides[0] or sides[1]:
+        yield Change(tuple(sides[0]), tuple(sides[1]))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from smapskit import captures, process
+from smapskit.aggregate import GroupName, diff
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, shown
 from smapskit.pmap.dialects import LayoutName
 from smapskit.pmap.rcfile import default_rc, parse_rc
@@ -54,8 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["diff"]:
+        return _diff(words[1:])
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     try:
         if options.create_rc:
             return _create_rc(options.create_rc)
@@ -69,32 +73,95 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILURE
     if not options.operands:
         parser.error("expected a PID or the name of a CAPTURE")
-    return _print_tables(options, layout)
+    reader = _Reader(options.operands)
+    for text in _texts(options, layout, reader):
+        sys.stdout.write(text)
+    sys.stdout.flush()
+    return reader.status
 
 
-def _print_tables(options: argparse.Namespace, layout: LayoutName | Collection[str]) -> int:
-    status = 0
+def _texts(
+    options: argparse.Namespace, layout: LayoutName | Collection[str], reader: _Reader
+) -> Iterator[str]:
+    """What to print, a piece as soon as it is known."""
+    range_ = options.range
+    if options.json:
+        from smapskit import exports  # noqa: PLC0415  for who asks for it
 
-    def snapshots() -> Iterator[Snapshot]:
-        nonlocal status
-        for operand in options.operands:
-            try:
-                yield from _snapshots(operand, layout)
-            except (SmapskitError, OSError) as error:
-                status |= NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE
-                _complain(error)
+        shown = [_in_range(snapshot, range_) for snapshot in reader.snapshots("extended")]
+        by = options.by
+        return iter([exports.to_json(shown, [s.group_by(by) for s in shown] if by else None)])
+    if options.csv:
+        from smapskit import exports  # noqa: PLC0415
 
-    tables = format_pmaps(
-        snapshots(),
+        shown = [_in_range(snapshot, range_) for snapshot in reader.snapshots("extended")]
+        return iter([exports.to_csv(shown)])
+    if options.by:
+        return (
+            _groups(_in_range(snapshot, range_), options.by)
+            for snapshot in reader.snapshots("extended")
+        )
+    return format_pmaps(
+        reader.snapshots(layout),
         layout,
         show_path=options.show_path,
         quiet=options.quiet,
-        range=options.range,
+        range=range_,
     )
-    for table in tables:
-        sys.stdout.write(table)
-    sys.stdout.flush()
-    return status
+
+
+def _groups(snapshot: Snapshot, by: GroupName) -> str:
+    from smapskit.tables import format_groups  # noqa: PLC0415
+
+    first = "" if snapshot.pid is None else first_line(snapshot.pid, snapshot.command) + "\n"
+    return first + format_groups(snapshot.group_by(by), snapshot.totals(), by)
+
+
+def _in_range(snapshot: Snapshot, range_: tuple[int, int] | None) -> Snapshot:
+    if range_ is None:
+        return snapshot
+    low, high = range_
+    return snapshot.filter(lambda mapping: mapping.end > low and mapping.start <= high)
+
+
+class _Reader:
+    """The operands' snapshots; what can't be read is told, and kept in the status."""
+
+    def __init__(self, operands: Sequence[str]) -> None:
+        self.operands = operands
+        self.status = 0
+
+    def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
+        for operand in self.operands:
+            try:
+                yield from _snapshots(operand, layout)
+            except (SmapskitError, OSError) as error:
+                self.status |= NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE
+                _complain(error)
+
+
+def _diff(words: Sequence[str]) -> int:
+    from smapskit.tables import format_difference  # noqa: PLC0415
+
+    parser = _Parser(
+        prog="smapskit diff",
+        usage="python -m smapskit diff BEFORE AFTER",
+        description="Show what became of each mapping between two captures, or a capture and a "
+        "process: what was added, removed, grown, shrunk, split, merged or changed, and the "
+        "change of each figure in kB, the largest first.",
+    )
+    parser.add_argument("before", metavar="BEFORE", help="a PID or a CAPTURE; - is standard input")
+    parser.add_argument("after", metavar="AFTER", help="the same")
+    options = parser.parse_args(words)
+    reader = _Reader([options.before, options.after])
+    snapshots = list(reader.snapshots("extended"))
+    if reader.status:
+        return reader.status
+    if len(snapshots) != 2:  # noqa: PLR2004  a before and an after
+        _complain(SmapskitError("expected one process in each capture"))
+        return FAILURE
+    sys.stdout.write(format_difference(diff(*snapshots)))
+    return 0
 
 
 def _layout(chosen: list[LayoutName] | None) -> LayoutName:
@@ -152,7 +219,8 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="smapskit",
-        usage="python -m smapskit [options] PID|CAPTURE ...",
+        usage="python -m smapskit [options] PID|CAPTURE ...\n"
+        "       python -m smapskit diff BEFORE AFTER",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -206,6 +274,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LOW[,HIGH]",
         help="only mappings that overlap these addresses (hex); LOW alone: the one that holds it",
     )
+    machines = parser.add_argument_group("instead of pmap's tables")
+    machines.add_argument(
+        "--by",
+        choices=("backing", "sharing", "perms", "pathname"),
+        help="a row a group of mappings, with sums, the largest RSS first",
+    )
+    machines.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON document (with --by: groups); docs/schema.json",
+    )
+    machines.add_argument("--csv", action="store_true", help="a row a mapping, for a spreadsheet")
     parser.add_argument("-V", "--version", action="version", version=f"smapskit {__version__}")
     return parser
 

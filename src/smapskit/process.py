@@ -8,16 +8,26 @@ lets go of the address space in between. `Snapshot.check()` tells what contradic
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NoReturn
+from queue import SimpleQueue as Queue
+from threading import Thread
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import attrs
 
 from smapskit.errors import AccessDenied, ProcessNotFound, Unsupported
 from smapskit.records import Rollup
-from smapskit.smaps import NOTE_EMPTY, parse_maps, parse_rollup, parse_smaps
+from smapskit.smaps import NOTE_EMPTY, parse_maps, parse_rollup, parse_smaps, whole_records
 from smapskit.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from smapskit.frames import Unit
+
+_PIECE = 1 << 20
 
 PROC: Final = Path("/proc")
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD in the flags of /proc/PID/stat
@@ -69,6 +79,39 @@ def read_rollup(pid: int, *, proc: Path = PROC) -> Rollup:
     if not text:
         raise ProcessNotFound(errno.ESRCH, f"process {pid} has no memory map")
     return parse_rollup(text, source=str(_file(pid, "smaps_rollup", proc)))
+
+
+def read_frame(pid: int, unit: Unit = "kB", *, proc: Path = PROC) -> DataFrame:
+    """
+    Read a live process's smaps into a DataFrame, as `read(pid).to_frame(unit)` gives it.
+
+    One thread reads while another turns what came to columns. Errors are those of `read`.
+    """
+    from smapskit import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
+
+    time = datetime.now(UTC)
+    about = Snapshot((), pid, read_command(pid, proc=proc), time, str(_file(pid, "smaps", proc)))
+    return frames.frame_of_parts(whole_records(_pieces(pid, proc)), unit, about)
+
+
+def _pieces(pid: int, proc: Path) -> Iterator[bytes]:
+    """The text of smaps in pieces of about a megabyte, read ahead by a thread."""
+    pieces: Queue[bytes | OSError] = Queue()
+
+    def fill() -> None:
+        try:
+            with _file(pid, "smaps", proc).open("rb") as file:
+                while piece := file.read(_PIECE):
+                    pieces.put(piece)
+            pieces.put(b"")
+        except OSError as error:
+            pieces.put(error)
+
+    Thread(target=fill, daemon=True).start()
+    while piece := pieces.get():
+        if isinstance(piece, OSError):
+            _explain(piece, pid, "smaps", proc)
+        yield piece
 
 
 def read_command(pid: int, *, proc: Path = PROC) -> str:

@@ -310,7 +310,7 @@ class Rollup(Usage):
     """As in Mapping."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Totals(Usage):
     """Sums over mappings, in kB; None where no mapping knows the field."""
 
@@ -318,6 +318,16 @@ class Totals(Usage):
     """How many mappings were added up."""
     size: int
     """Of their address ranges."""
+
+    def __repr__(self) -> str:
+        figures = [(name, getattr(self, name)) for name in ("size", *COUNTERS)]
+        said = ", ".join(f"{what} {kb:,} kB" for what, kb in figures if kb)
+        return f"<Totals of {self.count} mappings: {said or 'nothing known'}>"
+
+    def _repr_html_(self) -> str:
+        from smapskit import notebook  # noqa: PLC0415  only a notebook asks for it
+
+        return notebook.totals_html(self)
 
 
 class KernelField(NamedTuple):

@@ -42,7 +42,7 @@ _HEADER = (
     + rb"(?: ++([^\n]*+))?+"
 )
 HEADER: Final = re.compile(_HEADER)
-_HEADERS = re.compile(rb"^" + _HEADER + rb"$", re.MULTILINE)
+HEADERS: Final = re.compile(rb"^" + _HEADER + rb"$", re.MULTILINE)
 _CODE = re.compile(r"[!-~]{2}")
 _LIKE_HEADER = re.compile(rb"[0-9a-fA-F]+-[0-9a-fA-F]+ ")
 FIELD: Final = re.compile(rb"([A-Za-z][A-Za-z0-9_]*+):([ \t]*+)(.*+)", re.DOTALL)
@@ -117,7 +117,7 @@ def parse_rollup(text: str | bytes, *, source: str | None = None) -> Rollup:
     Raises:
         ParseError: with the line; also for an empty text, which holds no sums.
     """
-    data, _ = _prepared(text, source)
+    data, _ = prepared(text, source)
     records = list(_Reader(_ROLLUP, source).read(_split(data)))
     if len(records) != 1 or records[0].name != _ROLLUP_NAME:
         msg = f"expected the one record of smaps_rollup, whose header ends in {_ROLLUP_NAME}"
@@ -138,6 +138,21 @@ def iter_mappings(lines: Iterable[str | bytes], *, source: str | None = None) ->
         TypeError: at once, for a whole text instead of lines.
     """
     return map(_to_mapping, _Reader(_SMAPS, source).read(texts.as_lines(lines)))
+
+
+def whole_records(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut a text that comes in pieces anew, between records."""
+    rest = b""
+    for piece in pieces:
+        text = rest + piece
+        cut = len(text)
+        while (cut := text.rfind(b"\n", 0, cut)) > 0:
+            if HEADER.match(text, cut + 1):
+                yield text[: cut + 1]
+                break
+        rest = text[cut + 1 :] if cut > 0 else text
+    if rest:
+        yield rest
 
 
 def format_smaps(snapshot: Snapshot) -> str:
@@ -162,7 +177,7 @@ def format_smaps(snapshot: Snapshot) -> str:
 
 
 def _parse(text: str | bytes, kind: _Kind, source: str | None, *, strict: bool = True) -> Snapshot:
-    data, notes = _prepared(text, source)
+    data, notes = prepared(text, source)
     at_once = _read_at_once(data, kind)
     if at_once is not None:
         mappings, layout = at_once
@@ -185,7 +200,8 @@ def _parse(text: str | bytes, kind: _Kind, source: str | None, *, strict: bool =
     return Snapshot(tuple(mappings), source=source, notes=tuple(notes), layout=layout)
 
 
-def _prepared(text: str | bytes, source: str | None) -> tuple[bytes, list[str]]:
+def prepared(text: str | bytes, source: str | None) -> tuple[bytes, list[str]]:
+    """As `texts.unwrapped`, for any text, with the source named in errors."""
     try:
         return texts.unwrapped(texts.to_bytes(text), HEADER)
     except ParseError as error:
@@ -325,10 +341,10 @@ class _Reader:
 
     def _known(self, field: KernelField, text: bytes) -> int | tuple[str, ...]:
         if field.unit == "codes":
-            codes = _codes(text)
-            if codes is None:
+            flags = codes(text)
+            if flags is None:
                 raise self._error(f"expected two-letter codes behind {field.kernel_name}")
-            return codes
+            return flags
         figure = _FIGURE.fullmatch(text)
         if figure is None or figure[2].decode().strip() != field.unit:
             unit = f" {field.unit}" if field.unit else ""
@@ -430,7 +446,7 @@ _HEADER_GROUPS = HEADER.groups
 
 def _read_at_once(data: bytes, kind: _Kind) -> tuple[list[Mapping], Layout] | None:
     """All mappings of a text whose records all look like its first; None if they do not."""
-    styles = _styles_of_first_record(data, kind)
+    styles = styles_of_first_record(data, kind)
     if styles is None:
         return None
     patterns = [_HEADER + rb"\n", *map(_field_pattern, styles)]
@@ -441,11 +457,12 @@ def _read_at_once(data: bytes, kind: _Kind) -> tuple[list[Mapping], Layout] | No
     mappings = _make_mappings(rows, styles)
     if mappings is None:
         return None
-    headers = islice(_HEADERS.finditer(data), _HEADERS_TO_LEARN_FROM)
+    headers = islice(HEADERS.finditer(data), _HEADERS_TO_LEARN_FROM)
     return mappings, _layout(styles, headers)
 
 
-def _styles_of_first_record(data: bytes, kind: _Kind) -> list[FieldStyle] | None:
+def styles_of_first_record(data: bytes, kind: _Kind = _SMAPS) -> list[FieldStyle] | None:
+    """How a text's first record writes its fields; None where it is not a plain one."""
     if not HEADER.match(data):
         return None
     lines: list[bytes] = []
@@ -492,13 +509,13 @@ def _make_mappings(
     perms = _Memo(lambda text: Permissions.parse(text.decode()))
     devices = _Memo(lambda text: Device.parse(text.decode()))
     paths = _Memo(texts.decode)
-    flags = _Memo(_codes)
+    flags = _Memo(codes)
     make = cast("Callable[..., Mapping]", Mapping)  # by position: see records
     mappings = []
     for row in rows:
         start, end, inode = int(row[0], 16), int(row[1], 16), int(row[5])
-        codes = None if flags_at is None else flags[row[flags_at]]
-        if start >= end or inode > _LARGEST_INODE or (codes is None and flags_at is not None):
+        vm_flags = None if flags_at is None else flags[row[flags_at]]
+        if start >= end or inode > _LARGEST_INODE or (vm_flags is None and flags_at is not None):
             return None
         mappings.append(
             make(
@@ -511,7 +528,7 @@ def _make_mappings(
                 paths[row[6]],
                 (end - start) // 1024 if size_at is None else int(row[size_at]),
                 *arrange((*map(int, pick(row)), None)),
-                codes,
+                vm_flags,
                 {
                     name: int(row[place]) if is_figure else texts.decode(row[place])
                     for name, place, is_figure in extra
@@ -531,10 +548,10 @@ def _getter(positions: list[int]) -> Callable[[tuple[bytes, ...]], Iterable[byte
     return itemgetter(*positions)
 
 
-def _codes(text: bytes) -> tuple[str, ...] | None:
+def codes(text: bytes) -> tuple[str, ...] | None:
     """The two-letter codes of VmFlags; None where one is none."""
-    codes = text.decode("ascii", "replace").split()
-    return tuple(codes) if all(map(_CODE.fullmatch, codes)) else None
+    words = text.decode("ascii", "replace").split()
+    return tuple(words) if all(map(_CODE.fullmatch, words)) else None
 
 
 # ---- how the text is laid out ------------------------------------------------------------

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from itertools import pairwise
-from typing import ClassVar, overload
+from typing import TYPE_CHECKING, ClassVar, overload
 
 import attrs
 
 from smapskit import aggregate
 from smapskit.records import COUNTERS, Mapping, Totals, kernel_fields
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+    from smapskit.frames import Unit
 
 FLAGS = "VmFlags"
 
@@ -124,6 +130,30 @@ class Snapshot(Sequence[Mapping]):
     ) -> dict[aggregate.Key, Totals]:
         """See `smapskit.group_by`."""
         return aggregate.group_by(self, key)
+
+    def to_frame(self, unit: Unit = "kB") -> DataFrame:
+        """A row for each mapping: see `smapskit.frames.to_frame`."""
+        from smapskit import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
+
+        return frames.to_frame(self, unit)
+
+    @classmethod
+    def from_frame(cls, frame: DataFrame) -> Snapshot:
+        """The snapshot that a frame was made of: see `smapskit.frames.from_frame`."""
+        from smapskit import frames  # noqa: PLC0415
+
+        return frames.from_frame(frame)
+
+    def plot(self, by: aggregate.GroupName = "backing") -> Figure:
+        """Draw resident against size by group, and the address space: see `smapskit.plots`."""
+        from smapskit import plots  # noqa: PLC0415  matplotlib is for whoever draws
+
+        return plots.plot_snapshot(self, by)
+
+    def _repr_html_(self) -> str:
+        from smapskit import notebook  # noqa: PLC0415
+
+        return notebook.snapshot_html(self)
 
     def check(self) -> list[str]:
         """
