@@ -20,6 +20,7 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"smapskit {version}"
 exclude_patterns = ["_build", "generated"]
+html_extra_path = ["schema.json"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

@@ -8,7 +8,7 @@ from html import escape
 from smapskit.aggregate import Difference
 from smapskit.pmap.write import printable
 from smapskit.records import COUNTERS, Mapping, Totals
-from smapskit.snapshot import Snapshot
+from smapskit.snapshot import Snapshot, shortened
 
 _ROWS = 30  # as many as a screen has; the middle of a longer table is folded
 _UNKNOWN = "-"
@@ -23,7 +23,7 @@ def snapshot_html(snapshot: Snapshot) -> str:
         part
         for part in (
             f"process {snapshot.pid}" if snapshot.pid is not None else "",
-            f"<code>{_safe(snapshot.command)}</code>" if snapshot.command else "",
+            f"<code>{_safe(shortened(snapshot.command, 100))}</code>" if snapshot.command else "",
             f"{len(snapshot)} mappings",
             f"at {snapshot.time:%Y-%m-%d %H:%M:%S} UTC" if snapshot.time else "",
         )

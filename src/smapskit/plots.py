@@ -7,13 +7,14 @@ Colours are those of Okabe and Ito; hatches tell the same apart without colour.
 from __future__ import annotations
 
 import errno
+import io
 from typing import TYPE_CHECKING, Any, Final
 
 from smapskit.aggregate import GroupName
 from smapskit.classify import Backing
 from smapskit.errors import Unsupported
 from smapskit.pmap.write import printable
-from smapskit.snapshot import Snapshot
+from smapskit.snapshot import Snapshot, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,6 +33,7 @@ STYLES: Final = {
 """Colour and hatch of each backing."""
 
 _PLAIN = ("#BBBBBB", "")
+_MOST_WITH_EDGES = 60
 _MOST_GROUPS = 12
 _MIB = 1024
 
@@ -55,8 +57,8 @@ def plot_snapshot(snapshot: Snapshot, by: GroupName = "backing") -> Figure:
     _draw_strip(below, snapshot)
     name = f" of process {snapshot.pid}" if snapshot.pid is not None else ""
     if not name and snapshot.source is not None:
-        name = f" in {_short(snapshot.source)}"
-    command = f": {_short(snapshot.command)}" if snapshot.command else ""
+        name = f" in {_plain(_short(snapshot.source))}"
+    command = f": {_plain(shortened(snapshot.command))}" if snapshot.command else ""
     figure.suptitle(f"Memory{name}{command}", fontsize="large")
     return figure
 
@@ -67,8 +69,16 @@ def _subplots() -> tuple[Figure, tuple[Axes, Axes]]:
     except ImportError:
         msg = "drawing takes the extra 'plot': pip install 'smapskit[plot]'"
         raise Unsupported(errno.ENOSYS, msg) from None
-    # Without pyplot: nothing is kept, no window is opened, any thread may draw.
-    figure = Figure(figsize=(9, 6), layout="constrained")
+
+    class Shown(Figure):
+        """Shows itself in a notebook without pyplot, which keeps figures and opens windows."""
+
+        def _repr_png_(self) -> bytes:
+            picture = io.BytesIO()
+            self.savefig(picture, format="png")
+            return picture.getvalue()
+
+    figure = Shown(figsize=(9, 6), layout="constrained")
     above, below = figure.subplots(2, 1, height_ratios=[3, 1])
     return figure, (above, below)
 
@@ -106,13 +116,14 @@ def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
 def _draw_strip(axes: Axes, snapshot: Snapshot) -> None:
     """The mappings side by side in the order of their addresses, gaps left out."""
     left = 0.0
+    edge = 0.3 if len(snapshot) <= _MOST_WITH_EDGES else 0.0  # many edges would be all one saw
     seen: dict[Backing | None, Any] = {}
     for mapping in sorted(snapshot, key=lambda m: m.start):
         backing = mapping.backing
         colour, hatch = STYLES[backing]
         width = (mapping.size + 1) ** 0.25  # so that a page can be seen beside a gigabyte
         patch = axes.barh(
-            0, width, left=left, color=colour, hatch=hatch, edgecolor="black", linewidth=0.2
+            0, width, left=left, color=colour, hatch=hatch, edgecolor="black", linewidth=edge
         )
         seen.setdefault(backing, patch)
         left += width
@@ -133,16 +144,20 @@ def _draw_strip(axes: Axes, snapshot: Snapshot) -> None:
 
 
 def _mib(size: float) -> str:
-    return f"{size:,.0f}" if size >= 100 else f"{size:,.2g}"  # noqa: PLR2004
+    return f"{size:,.0f}" if size >= 10 else f"{size:.1f}" if size >= 0.1 else "<0.1"  # noqa: PLR2004
 
 
 def _label(key: object) -> str:
     if key is None:
         return _UNKNOWN
-    # "$" would begin a formula of matplotlib's.
-    return printable(str(key)).replace("$", r"\$") or "(no name)"
+    return _plain(str(key)) or "(no name)"
 
 
 def _short(text: str, most: int = 44) -> str:
-    text = printable(text)
+    """The end of a long path, which tells more than its beginning."""
     return text if len(text) <= most else f"…{text[1 - most :]}"
+
+
+def _plain(text: str) -> str:
+    # "$" would begin a formula of matplotlib's.
+    return printable(text).replace("$", r"\$")

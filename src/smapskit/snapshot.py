@@ -40,6 +40,11 @@ class FieldStyle:
         return self.prefix + " ".join(value) + (self.suffix if value else "")
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """The beginning of a long command line or name."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def kernel_style(name: str, suffix: str = " kB") -> FieldStyle:
     """How today's kernels write a field: the name in 16 columns, then a figure in 8."""
     if name == FLAGS:
@@ -185,7 +190,7 @@ class Snapshot(Sequence[Mapping]):
 
     def __repr__(self) -> str:
         who = "" if self.pid is None else f" of {self.pid}"
-        command = f" ({self.command})" if self.command else ""
+        command = f" ({shortened(self.command)})" if self.command else ""
         total = self.totals()
         figures = [("size", total.size), ("rss", total.rss), ("pss", total.pss)]
         said = ", ".join(f"{what} {kb:,} kB" for what, kb in figures if kb is not None)
