@@ -322,6 +322,7 @@ class TestRollup:
         assert (rollup.start, rollup.end) == (0x55B90F52A000, 0x7FFD622E7000)
         assert rollup.swap is None
         assert rollup.extra == {"Tomorrow": 1}
+        assert repr(rollup) == "<Rollup 55b90f52a000-7ffd622e7000: rss 1,608 kB, pss 778 kB>"
 
     @pytest.mark.parametrize("text", ["", RECORD, TEXT * 2])
     def test_anything_else_is_refused(self, text: str) -> None:

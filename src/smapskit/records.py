@@ -295,7 +295,13 @@ class Mapping(Usage):
         return f"<Mapping {self.start:x}-{self.end:x} {self.perms}{name}: {said}>"
 
 
-@attrs.frozen(kw_only=True)
+def _said(record: Usage, *names: str) -> str:
+    """The figures that are more than nothing, for a person to read."""
+    figures = ((name, getattr(record, name)) for name in names)
+    return ", ".join(f"{name} {kb:,} kB" for name, kb in figures if kb) or "nothing known"
+
+
+@attrs.frozen(kw_only=True, repr=False)
 class Rollup(Usage):
     """The sums that the kernel itself gives for a whole process, in smaps_rollup."""
 
@@ -309,6 +315,9 @@ class Rollup(Usage):
     extra: MappingOf[str, int | str] = attrs.field(factory=dict, hash=False)
     """As in Mapping."""
 
+    def __repr__(self) -> str:
+        return f"<Rollup {self.start:x}-{self.end:x}: {_said(self, *COUNTERS)}>"
+
 
 @attrs.frozen(kw_only=True, repr=False)
 class Totals(Usage):
@@ -320,9 +329,7 @@ class Totals(Usage):
     """Of their address ranges."""
 
     def __repr__(self) -> str:
-        figures = [(name, getattr(self, name)) for name in ("size", *COUNTERS)]
-        said = ", ".join(f"{what} {kb:,} kB" for what, kb in figures if kb)
-        return f"<Totals of {self.count} mappings: {said or 'nothing known'}>"
+        return f"<Totals of {self.count} mappings: {_said(self, 'size', *COUNTERS)}>"
 
     def _repr_html_(self) -> str:
         from smapskit import notebook  # noqa: PLC0415  only a notebook asks for it
