@@ -10,7 +10,9 @@ import pytest
 import smapskit
 from conftest import CORPUS, corpus
 from smapskit import ParseError
-from smapskit import smaps as room
+from smapskit.smaps.grammar import SMAPS
+from smapskit.smaps.lines import Reader, to_mapping
+from smapskit.smaps.parse import split_lines
 
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the folder of captures is not here")
 
@@ -53,8 +55,8 @@ def test_is_read_whole(file: Path) -> None:
 @pytest.mark.parametrize("file", corpus("smaps"), ids=by_name)
 def test_both_readers_agree(file: Path) -> None:
     data = file.read_bytes()
-    reader = room._Reader(room._SMAPS, None)
-    slowly = tuple(map(room._to_mapping, reader.read(room._split(data.replace(b"\r\n", b"\n")))))
+    reader = Reader(SMAPS, None)
+    slowly = tuple(map(to_mapping, reader.read(split_lines(data.replace(b"\r\n", b"\n")))))
     assert smapskit.parse_smaps(data).mappings == slowly
 
 

@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 
 import smapskit
 from smapskit import ParseError, Snapshot
-from smapskit import smaps as room
 from smapskit.records import COUNTERS
+from smapskit.smaps.at_once import read_at_once
+from smapskit.smaps.grammar import SMAPS
+from smapskit.smaps.lines import Reader, to_mapping
+from smapskit.smaps.parse import split_lines
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SEEDS = [
@@ -25,7 +28,7 @@ RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def slowly(text: bytes) -> tuple[smapskit.Mapping, ...]:
-    return tuple(map(room._to_mapping, room._Reader(room._SMAPS, None).read(room._split(text))))
+    return tuple(map(to_mapping, Reader(SMAPS, None).read(split_lines(text))))
 
 
 @RELAXED
@@ -39,7 +42,7 @@ def test_parse_and_format_is_the_identity(text: bytes) -> None:
 @RELAXED
 @given(strategies.smaps(uniform=True))
 def test_the_fast_way_reads_uniform_texts_as_the_slow_way_does(text: bytes) -> None:
-    at_once = room._read_at_once(text, room._SMAPS)
+    at_once = read_at_once(text, SMAPS)
     expected = slowly(text)
     if at_once is not None:
         assert tuple(at_once[0]) == expected
@@ -54,7 +57,7 @@ def test_the_fast_way_reads_uniform_texts_as_the_slow_way_does(text: bytes) -> N
 @given(st.data())
 def test_the_fast_way_refuses_what_the_slow_way_reads_otherwise(data: st.DataObject) -> None:
     text = data.draw(strategies.mutated(data.draw(strategies.smaps())))
-    at_once = room._read_at_once(text, room._SMAPS)
+    at_once = read_at_once(text, SMAPS)
     if at_once is not None:
         assert tuple(at_once[0]) == slowly(text)
 

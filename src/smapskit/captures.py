@@ -20,7 +20,8 @@ from smapskit import texts
 from smapskit.errors import ParseError, Unsupported
 from smapskit.pmap import parse_pmaps
 from smapskit.records import Rollup
-from smapskit.smaps import FIELD, HEADER, parse_maps, parse_rollup, parse_smaps
+from smapskit.smaps import parse_maps, parse_rollup, parse_smaps
+from smapskit.smaps.grammar import FIELD, HEADER
 from smapskit.snapshot import Snapshot
 
 Source = str | os.PathLike[str] | IO[bytes] | IO[str]

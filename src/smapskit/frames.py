@@ -18,10 +18,13 @@ import attrs
 import numpy as np
 import pandas as pd
 
-from smapskit import smaps, texts
+from smapskit import texts
 from smapskit.aggregate import Difference, Kind
 from smapskit.classify import Backing, Sharing, backing_of, sharing_of
 from smapskit.records import COUNTERS, MAPPING_FIELDS, Device, Mapping, Permissions, kernel_fields
+from smapskit.smaps import parse_smaps, prepared
+from smapskit.smaps.at_once import styles_of_first_record
+from smapskit.smaps.grammar import HEADERS, codes
 from smapskit.snapshot import FLAGS, Snapshot
 
 Unit = Literal["kB", "MiB", "bytes"]
@@ -310,10 +313,10 @@ def parse_frame(text: str | bytes, unit: Unit = "kB", *, source: str | None = No
     Raises:
         ParseError: as `parse_smaps`.
     """
-    data = smaps.prepared(text, source)[0]
+    data = prepared(text, source)[0]
     columns = _columns_at_once(data)
     if columns is None:
-        return to_frame(smaps.parse_smaps(text, source=source), unit)
+        return to_frame(parse_smaps(text, source=source), unit)
     return _frame(columns, unit, Snapshot((), source=source))
 
 
@@ -335,7 +338,7 @@ def frame_of_parts(parts: Iterable[bytes], unit: Unit, about: Snapshot) -> pd.Da
             if found is not None and (not columns or found.keys() == columns[0].keys()):
                 columns.append(found)
     if not kept or len(columns) < len(kept):
-        snapshot = smaps.parse_smaps(b"".join(kept), source=about.source)
+        snapshot = parse_smaps(b"".join(kept), source=about.source)
         return to_frame(attrs.evolve(about, mappings=snapshot.mappings), unit)
     joined = {
         name: np.concatenate([part[name] for part in columns])
@@ -348,7 +351,7 @@ def frame_of_parts(parts: Iterable[bytes], unit: Unit, about: Snapshot) -> pd.Da
 
 def _columns_at_once(data: bytes) -> Columns | None:
     """The columns of a text whose records all have the lines of its first; else None."""
-    styles = smaps.styles_of_first_record(data)
+    styles = styles_of_first_record(data)
     if not styles or not all(s.is_figure for s in styles if s.name != FLAGS):
         return None
     if FLAGS in (s.name for s in styles[:-1]) or "Size" not in (s.name for s in styles):
@@ -432,7 +435,7 @@ def _figures(
 
 
 def _headers(text: bytes, count: int) -> Columns | None:
-    rows = smaps.HEADERS.findall(text)
+    rows = HEADERS.findall(text)
     if len(rows) != count:
         return None
     start, end, perms, offset, device, inode, name = zip(*rows, strict=True)
@@ -457,7 +460,7 @@ def _flags(lines: list[bytes]) -> list[tuple[str, ...]] | None:
     prefix = f"{FLAGS}:".encode()
     if not all(line.startswith(prefix) for line in lines):
         return None
-    found = _remembered(lambda line: smaps.codes(line[len(prefix) :]), lines)
+    found = _remembered(lambda line: codes(line[len(prefix) :]), lines)
     return None if None in found else found
 
 

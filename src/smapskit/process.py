@@ -19,7 +19,8 @@ import attrs
 
 from smapskit.errors import AccessDenied, ProcessNotFound, Unsupported
 from smapskit.records import Rollup
-from smapskit.smaps import NOTE_EMPTY, parse_maps, parse_rollup, parse_smaps, whole_records
+from smapskit.smaps import parse_maps, parse_rollup, parse_smaps, whole_records
+from smapskit.smaps.grammar import NOTE_EMPTY
 from smapskit.snapshot import Snapshot
 
 if TYPE_CHECKING:

@@ -1,0 +1,55 @@
+"""What the lines of smaps, smaps_rollup and maps look like."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+from smapskit.records import KernelField, Mapping, Rollup, kernel_fields
+
+_START_END = rb"([0-9a-f]{1,16})-([0-9a-f]{1,16})"
+HEADER_PATTERN: Final = (
+    _START_END
+    + rb" ([r-][w-][x-][sp]) ([0-9a-f]{1,16}) ([0-9a-f]{1,8}:[0-9a-f]{1,8}) ([0-9]{1,20})"
+    # A file's name is behind one or more blanks; one that itself began with a blank is none
+    # that the kernel writes. Possessive, so that a line of blanks is not tried twice.
+    + rb"(?: ++([^\n]*+))?+"
+)
+
+HEADER: Final = re.compile(HEADER_PATTERN)
+HEADERS: Final = re.compile(rb"^" + HEADER_PATTERN + rb"$", re.MULTILINE)
+_CODE = re.compile(r"[!-~]{2}")
+FIELD: Final = re.compile(rb"([A-Za-z][A-Za-z0-9_]*+):([ \t]*+)(.*+)", re.DOTALL)
+FIGURE: Final = re.compile(rb"(0|[1-9][0-9]*+)( kB|)[ \t]*+")
+
+LARGEST: Final = 2**63 - 1  # what a frame's int64 holds; far more than a kernel can count in kB
+DIGITS_THAT_FIT: Final = 18  # however high they are
+LARGEST_INODE: Final = 2**64 - 1
+ROLLUP_NAME: Final = "[rollup]"
+
+EXPECTED_HEADER: Final = "expected a line like '7f00a000-7f00b000 r--p 00000000 fe:00 260386 /path'"
+
+NOTE_EMPTY: Final = "the text is empty: a kernel thread's, or of a process that had ended"
+NOTE_NO_NEWLINE: Final = "the text does not end in a newline: its last line may be cut"
+NOTE_COMMAND: Final = "a command line stood before the listing"
+NOTE_CUT: Final = "the text is cut within a record, which was left out"
+NOTE_TWICE: Final = "a field stands twice in a record, with the same figure"
+
+
+class Kind(NamedTuple):
+    """One of the kernel's three files."""
+
+    name: str
+    table: dict[str, KernelField]
+    has_fields: bool = True
+
+
+SMAPS: Final = Kind("smaps", kernel_fields(Mapping))
+ROLLUP: Final = Kind("smaps_rollup", kernel_fields(Rollup))
+MAPS: Final = Kind("maps", {}, has_fields=False)
+
+
+def codes(text: bytes) -> tuple[str, ...] | None:
+    """The two-letter codes of VmFlags; None where one is none."""
+    words = text.decode("ascii", "replace").split()
+    return tuple(words) if all(map(_CODE.fullmatch, words)) else None
