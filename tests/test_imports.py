@@ -22,6 +22,7 @@ FLOORS = [
     {"smaps", "pmap"},
     {"frames", "tables", "exports", "notebook", "plots"},
     {"process", "captures"},
+    {"recording"},
     {"cli"},
     {"__main__", "__init__"},
 ]

@@ -21,6 +21,7 @@ from smapskit.errors import (
 )
 from smapskit.pmap import format_pmap, parse_pmap, parse_pmaps
 from smapskit.process import read, read_frame, read_maps, read_rollup
+from smapskit.recording import Recording, record, sample
 from smapskit.records import Device, Mapping, Permissions, Rollup, Totals, Usage
 from smapskit.smaps import format_smaps, iter_mappings, parse_maps, parse_rollup, parse_smaps
 from smapskit.snapshot import Snapshot
@@ -40,6 +41,7 @@ __all__ = [
     "ParseError",
     "Permissions",
     "ProcessNotFound",
+    "Recording",
     "Rollup",
     "Sharing",
     "SmapskitError",
@@ -67,6 +69,8 @@ __all__ = [
     "read_frame",
     "read_maps",
     "read_rollup",
+    "record",
+    "sample",
     "shared_rss",
     "totals",
 ]

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 import io
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingOf
 from typing import TYPE_CHECKING, Any, Final
 
 from smapskit.aggregate import GroupName
@@ -63,7 +65,65 @@ def plot_snapshot(snapshot: Snapshot, by: GroupName = "backing") -> Figure:
     return figure
 
 
+LINES: Final = (("#000000", "-", 2.0), ("#0072B2", "--", 1.5), ("#D55E00", "-.", 1.5))
+"""Colour, dashes and width of the lines of a series, in order."""
+
+
+def plot_series(
+    seconds: Sequence[float],
+    series: MappingOf[str, Sequence[int | None]],
+    events: Iterable[tuple[float, str]] = (),
+    title: str = "",
+    command: str | None = None,
+) -> Figure:
+    """
+    Draw figures over time, and a mark for each event.
+
+    Args:
+        seconds: of each sample, since the beginning.
+        series: what to draw, in kB, by the name that the legend gives it.
+        events: seconds since the beginning, and what happened.
+        title: whose figures they are.
+        command: its command line.
+
+    Raises:
+        Unsupported: matplotlib, the extra `plot`, is not installed.
+    """
+    figure = _figure()
+    axes = figure.subplots()
+    for (name, figures), (colour, dashes, width) in zip(series.items(), LINES, strict=False):
+        known = [(s, kb / _MIB) for s, kb in zip(seconds, figures, strict=True) if kb is not None]
+        if known:
+            x, y = zip(*known, strict=True)
+            axes.plot(x, y, dashes, color=colour, linewidth=width, label=name)
+    for moment, event in events:
+        axes.axvline(moment, color="#555555", linestyle=":", linewidth=1)
+        axes.annotate(
+            f" {_plain(event)}",
+            (moment, 1.0),
+            xycoords=("data", "axes fraction"),
+            rotation=90,
+            va="top",
+            fontsize="small",
+        )
+    axes.set_xlabel("time (s)")
+    axes.set_ylabel("memory (MiB)")
+    axes.set_ylim(bottom=0)
+    axes.grid(visible=True, color="#DDDDDD", linewidth=0.5)
+    if axes.lines:
+        axes.legend(loc="best")
+    said = f": {_plain(shortened(command))}" if command else ""
+    figure.suptitle(f"Memory of {_plain(title)}{said}", fontsize="large")
+    return figure
+
+
 def _subplots() -> tuple[Figure, tuple[Axes, Axes]]:
+    figure = _figure()
+    above, below = figure.subplots(2, 1, height_ratios=[3, 1])
+    return figure, (above, below)
+
+
+def _figure() -> Figure:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ImportError:
@@ -78,9 +138,7 @@ def _subplots() -> tuple[Figure, tuple[Axes, Axes]]:
             self.savefig(picture, format="png")
             return picture.getvalue()
 
-    figure = Shown(figsize=(9, 6), layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=[3, 1])
-    return figure, (above, below)
+    return Shown(figsize=(9, 6), layout="constrained")
 
 
 def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:

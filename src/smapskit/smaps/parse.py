@@ -129,7 +129,7 @@ def prepared(text: str | bytes, source: str | None) -> tuple[bytes, list[str]]:
 
 
 def split_lines(data: bytes) -> list[bytes]:
-    """Its lines, split at newlines alone: a path may hold \\x0b, \\x85 and others."""
+    """Its lines, split at newlines alone: a path may hold what splitlines() splits at."""
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()

@@ -1,33 +1,23 @@
-"""
-The command line: arguments in, tables out, errors to exit statuses.
-
-It loads what the options ask for and nothing else: neither pandas nor NumPy for a table.
-"""
+"""The command without a name: tables as pmap has them, groups, JSON, CSV."""
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
-import signal
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NoReturn
 
-from smapskit import captures, process
-from smapskit.aggregate import GroupName, diff
-from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, shown
+from smapskit.aggregate import GroupName
+from smapskit.cli.common import FAILURE, Parser, Reader, complain
+from smapskit.errors import SmapskitError, shown
 from smapskit.pmap.dialects import LayoutName
 from smapskit.pmap.rcfile import default_rc, parse_rc
 from smapskit.pmap.write import first_line, format_pmaps
 from smapskit.snapshot import Snapshot
 from smapskit.version import __version__
 
-FAILURE = 1
-NOT_FOUND = 42
 _DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
-_LARGEST_PID = 2**31 - 1
 _LARGEST_ADDRESS = 2**64 - 1
 
 _DESCRIPTION = """\
@@ -39,25 +29,8 @@ exit status: 0; 1 for a wrong usage or what could not be read; 42 where a proces
 """
 
 
-def run() -> None:
-    """Run as a program: a closed pipe ends it quietly, as it does pmap."""
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.exit(main())
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """
-    Do what the arguments ask for (those of the program where None), and print it.
-
-    Returns:
-        The exit status.
-    """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
-    words = sys.argv[1:] if arguments is None else list(arguments)
-    if words[:1] == ["diff"]:
-        return _diff(words[1:])
+def run(words: Sequence[str]) -> int:
+    """Print what the options ask for, of each process and capture."""
     parser = _parser()
     options = parser.parse_args(words)
     try:
@@ -69,11 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             layout = choice.columns
             options.show_path ^= choice.show_path
     except (SmapskitError, OSError) as error:
-        _complain(error)
+        complain(error)
         return FAILURE
     if not options.operands:
         parser.error("expected a PID or the name of a CAPTURE")
-    reader = _Reader(options.operands)
+    reader = Reader(options.operands)
     for text in _texts(options, layout, reader):
         sys.stdout.write(text)
     sys.stdout.flush()
@@ -81,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _texts(
-    options: argparse.Namespace, layout: LayoutName | Collection[str], reader: _Reader
+    options: argparse.Namespace, layout: LayoutName | Collection[str], reader: Reader
 ) -> Iterator[str]:
     """What to print, a piece as soon as it is known."""
     range_ = options.range
@@ -124,46 +97,6 @@ def _in_range(snapshot: Snapshot, range_: tuple[int, int] | None) -> Snapshot:
     return snapshot.filter(lambda mapping: mapping.end > low and mapping.start <= high)
 
 
-class _Reader:
-    """The operands' snapshots; what can't be read is told, and kept in the status."""
-
-    def __init__(self, operands: Sequence[str]) -> None:
-        self.operands = operands
-        self.status = 0
-
-    def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
-        for operand in self.operands:
-            try:
-                yield from _snapshots(operand, layout)
-            except (SmapskitError, OSError) as error:
-                self.status |= NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE
-                _complain(error)
-
-
-def _diff(words: Sequence[str]) -> int:
-    from smapskit.tables import format_difference  # noqa: PLC0415
-
-    parser = _Parser(
-        prog="smapskit diff",
-        usage="python -m smapskit diff BEFORE AFTER",
-        description="Show what became of each mapping between two captures, or a capture and a "
-        "process: what was added, removed, grown, shrunk, split, merged or changed, and the "
-        "change of each figure in kB, the largest first.",
-    )
-    parser.add_argument("before", metavar="BEFORE", help="a PID or a CAPTURE; - is standard input")
-    parser.add_argument("after", metavar="AFTER", help="the same")
-    options = parser.parse_args(words)
-    reader = _Reader([options.before, options.after])
-    snapshots = list(reader.snapshots("extended"))
-    if reader.status:
-        return reader.status
-    if len(snapshots) != 2:  # noqa: PLR2004  a before and an after
-        _complain(SmapskitError("expected one process in each capture"))
-        return FAILURE
-    sys.stdout.write(format_difference(diff(*snapshots)))
-    return 0
-
-
 def _layout(chosen: list[LayoutName] | None) -> LayoutName:
     """The last one that was asked for; -X twice, in whatever place, is -XX."""
     if not chosen:
@@ -178,49 +111,13 @@ def _create_rc(path: str) -> int:
     return 0
 
 
-def _snapshots(operand: str, layout: LayoutName | Collection[str]) -> list[Snapshot]:
-    pid = _pid(operand)
-    if pid is None:
-        source: str | IO[bytes] = sys.stdin.buffer if operand == "-" else operand
-        return captures.load_all(source)
-    # The short and the device table need no counters, which cost the kernel a page walk.
-    read = process.read_maps if layout in ("short", "device") else process.read
-    try:
-        return [read(pid)]
-    except AccessDenied:
-        # pmap names the process before it finds that it may not read it.
-        sys.stdout.write(first_line(pid, process.read_command(pid)) + "\n")
-        raise
-
-
-def _pid(operand: str) -> int | None:
-    """The process that an operand names, by number or as /proc/PID; None for a capture."""
-    word = operand.removeprefix("/proc/").rstrip("/")
-    return int(word) if word.isascii() and word.isdigit() and int(word) <= _LARGEST_PID else None
-
-
-def _complain(error: Exception) -> None:
-    if isinstance(error, OSError) and error.strerror is not None:
-        name = f": {error.filename}" if error.filename else ""
-        message = f"{error.strerror}{name}"
-    else:
-        message = str(error)
-    print(f"smapskit: {shown(message)}", file=sys.stderr)
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse's, with pmap's exit status for a wrong usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(FAILURE, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="smapskit",
         usage="python -m smapskit [options] PID|CAPTURE ...\n"
-        "       python -m smapskit diff BEFORE AFTER",
+        "       python -m smapskit diff BEFORE AFTER\n"
+        "       python -m smapskit record -o FILE PID | -- COMMAND ...\n"
+        "       python -m smapskit plot FILE [-o PICTURE]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
