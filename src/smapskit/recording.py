@@ -204,7 +204,7 @@ class Recording:
         frame = pd.DataFrame(dict(zip(_COLUMNS, map(list, columns), strict=True)))
         for name in ("shared_rss", *_FIGURES):
             frame[name] = frame[name].astype("Int64")
-        frame.attrs = self._about()
+        frame.attrs.update(self._about())
         return frame
 
     @classmethod
