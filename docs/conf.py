@@ -29,7 +29,8 @@ napoleon_google_docstring = True
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
-    lines = [headings, ["---"] * len(headings), *rows]
+    cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
+    lines = [headings, ["---"] * len(headings), *cells]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
