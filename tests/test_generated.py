@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import strategies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -122,3 +124,31 @@ def test_a_table_reads_as_it_was_written(text: bytes, layout: str) -> None:
             return  # figures wider than any memory
         assert [m.start for m in again] == [m.start for m in snapshot]
         assert [m.perms for m in again] == [m.perms for m in snapshot]
+
+
+HEADER = b"55f3e745d000-55f3e74b5000 r--p 00000000 fe:00 260386"
+MANY = 1_000_000
+# What would take hours if the time grew with more than the length.
+HOSTILE = {
+    "headers alone": (HEADER + b"\n") * 50_000,
+    "a long name": HEADER + b" " + b"x" * MANY + b"\nRss: 1 kB\n",
+    "blanks behind a header": HEADER + b" " * MANY,
+    "blanks alone": b" " * MANY,
+    "a rule": b"-" * MANY,
+    "a broken rule": b"- " * MANY + b"x",
+    "unknown fields": HEADER + b"\n" + b"".join(b"F%d: 1 kB\n" % n for n in range(10_000)),
+    "a total": b"00400000 4K r---- x\ntotal" + b" 1" * MANY + b" x\n",
+    "flags": HEADER + b"\nSize: 4 kB\nVmFlags: " + b"rd " * MANY + b"\n",
+    "pids": b"1: " * MANY,
+    "figures": b"55f3e745d000 r--p 00000000 fe:00 1" + b" 4" * 100_000 + b" x\n",
+    "quote marks": b"> " * MANY + b"\n" + b"> " * 100,
+    "newlines": b"\n" * MANY,
+    "digits": HEADER + b"\nRss: " + b"9" * MANY + b" kB\n",
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_shapes_are_answered(text: bytes) -> None:
+    for read in (*READERS, smapskit.parse_frame):
+        with contextlib.suppress(ParseError):
+            read(text)

@@ -72,10 +72,13 @@ def styles_of_first_record(data: bytes, kind: Kind = SMAPS) -> list[FieldStyle] 
     if not HEADER.match(data):
         return None
     lines: list[bytes] = []
-    for line in islice(re.finditer(rb"[^\n]*+\n", data), _LONGEST_FAST_RECORD):
-        if lines and HEADER.match(line.group()):
+    begin = 0
+    while len(lines) < _LONGEST_FAST_RECORD and (end := data.find(b"\n", begin)) >= 0:
+        line = data[begin:end]
+        if lines and HEADER.match(line):
             break
-        lines.append(line.group()[:-1])
+        lines.append(line)
+        begin = end + 1
     reader = Reader(kind, None)
     try:
         records = list(reader.read(lines))

@@ -155,8 +155,11 @@ class Reader:
             return
         if name not in self.styles:
             self.styles[name] = style_of(name, field, known)
-            behind = self.order.index(record.names[-1]) + 1 if record.names else 0
-            self.order.insert(behind, name)
+            before = record.names[-1] if record.names else None
+            if self.order and self.order[-1] == before:
+                self.order.append(name)
+            else:
+                self.order.insert(0 if before is None else self.order.index(before) + 1, name)
         target[key] = value
         record.names.append(name)
 
