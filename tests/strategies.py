@@ -18,7 +18,7 @@ NAMES = st.one_of(
     ),
     _PATH_BYTES.map(lambda raw: b"/" + raw),
 )
-FIGURES = st.one_of(st.just(0), st.integers(0, 9999), st.integers(0, 2**63 - 1))
+FIGURES = st.one_of(st.just(0), st.integers(0, 9999), st.integers(0, 2**53 - 1))
 UNKNOWN_NAMES = st.from_regex(r"[A-Z][a-zA-Z_]{2,12}", fullmatch=True).filter(
     lambda name: name not in KERNEL_FIELDS
 )

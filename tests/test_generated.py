@@ -51,7 +51,7 @@ def test_the_fast_way_reads_uniform_texts_as_the_slow_way_does(text: bytes) -> N
     else:
         # Only for figures or inodes of so many digits that they need a closer look.
         assert not expected or any(
-            len(word) > 18 for word in text.replace(b"-", b" ").split() if word.isdigit()
+            len(word) > 15 for word in text.replace(b"-", b" ").split() if word.isdigit()
         )
 
 

@@ -324,6 +324,24 @@ class TestRefused:
         assert caught.value.line_number == line
 
 
+@pytest.mark.parametrize(
+    "row",
+    [
+        "fffffffffffff000 4K r---- x",
+        "00400000 999999999999999K r---- x\n00500000 4K r---- x",
+        "55f3e745d000 r--p 00000000 fe:00 99999999999999999999 4 4 x",
+    ],
+)
+def test_no_row_reaches_beyond_the_address_space(row: str) -> None:
+    if "9" * 15 in row and "9" * 20 not in row:
+        assert smapskit.parse_pmap(row).totals().size == 10**15 - 1 + 4
+    else:
+        with pytest.raises(
+            ParseError, match=r"line 1: expected a range and an inode below 2\*\*64"
+        ):
+            smapskit.parse_pmap(row)
+
+
 def test_permissions_of_a_row_are_those_of_the_kernel() -> None:
     modes = {"rwxs-": "rwxs", "-----": "---p", "rw-sR": "rw-s", "r-xp": "r-xp", "rw-s": "rw-s"}
     for mode, perms in modes.items():

@@ -240,8 +240,8 @@ class TestMalformed:
                 5,
                 "'Rss: N kB'",
             ),
-            (RECORD.replace("Rss:                 100", f"Rss: {2**63}"), 5, "below 2**63"),
-            (RECORD.replace("Rss:                 100", "Rss: " + "9" * 9999), 5, "below 2**63"),
+            (RECORD.replace("Rss:                 100", f"Rss: {2**53}"), 5, "below 2**53"),
+            (RECORD.replace("Rss:                 100", "Rss: " + "9" * 9999), 5, "below 2**53"),
             (RECORD.replace("100 kB", "100 MB"), 5, "'Rss: N kB'"),
             (RECORD.replace("100 kB", "100"), 5, "'Rss: N kB'"),
             (

@@ -21,7 +21,7 @@ PID_LINE: Final = re.compile(rb"([0-9]{1,10}):[ \t]+(.*+)|([0-9]{1,10}):")
 # A column's name is the attribute that it fills, but for these.
 MODE, RAW_MODE, NAME = "mode", "raw_mode", "name"
 
-_FIGURE = rb"[ \t]+([0-9]{1,18}|-)K?"
+_FIGURE = rb"[ \t]+([0-9]{1,15}|-)K?"
 _ADDRESS = rb"([0-9a-f]{8,16})"
 _PATTERNS = {
     "start": _ADDRESS,
@@ -162,5 +162,5 @@ def detail_row(figures: int | None) -> re.Pattern[bytes]:
     return re.compile(
         rb"[ \t]*([0-9a-f]{8,16})[ \t]+([r-][w-][x-][sp])[ \t]+([0-9a-f]{8,16})"
         rb"[ \t]+([0-9a-f]{1,8}:[0-9a-f]{1,8})[ \t]+([0-9]{1,20})"
-        rb"((?:[ \t]+(?:[0-9]{1,18}|-)(?=[ \t]|\Z))" + count + rb")((?:[ \t].*+)?)"
+        rb"((?:[ \t]+(?:[0-9]{1,15}|-)(?=[ \t]|\Z))" + count + rb")((?:[ \t].*+)?)"
     )

@@ -51,6 +51,7 @@ _EXPECTED_ROW = "expected a row such as '00007f3f92355000    352       4       0
 _FIRST_ROW = re.compile(
     rb"[0-9]{1,10}:(?:[ \t\r\n]|\Z)|Address[ \t]+Kbytes|[0-9a-f]{8,16}[ \t]+(?:[0-9]|-[ \t])"
 )
+_LARGEST = 2**64 - 1
 _HEADER_WORDS_MIN = 4
 _WORD = re.compile(r"[ \t]+(\[ (?:anon|stack|shmid=0x[0-9a-f]+) \])(?=[ \t]|\Z)")
 _FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*+")
@@ -121,6 +122,7 @@ class _Section:
         self.heading: bytes | None = None
         self.table: _Table | None = None
         self.rows: list[re.Match[bytes]] = []
+        self.numbers: list[int] = []
         self.total: tuple[int, bytes] | None = None
         self.last = (1, b"")
 
@@ -139,6 +141,7 @@ class _Section:
         row = self.table.pattern.fullmatch(line) if self.table else None
         if row:
             self.rows.append(row)
+            self.numbers.append(number)
         elif texts.is_ellipsis(line):
             self._note(texts.NOTE_CUT_OUT)
         elif self.total is None and _is_total(line):
@@ -171,7 +174,9 @@ class _Section:
         if self.table is None:
             self._note(NOTE_NO_ROWS)
         else:
-            mappings = self._without_doubles(self.table.read(self.rows))
+            mappings = self.table.read(self.rows)
+            self._check(mappings)
+            mappings = self._without_doubles(mappings)
             self.notes += self.table.notes
             if self.total is not None:
                 self._compare(*self.total, self.table, mappings, before)
@@ -183,6 +188,11 @@ class _Section:
             notes=tuple(self.notes),
             layout=self.table.layout if self.table else None,
         )
+
+    def _check(self, mappings: Iterable[Mapping]) -> None:
+        for number, row, mapping in zip(self.numbers, self.rows, mappings, strict=True):
+            if mapping.end > _LARGEST or (mapping.inode or 0) > _LARGEST:
+                raise self._error("expected a range and an inode below 2**64", number, row.string)
 
     def _without_doubles(self, mappings: list[Mapping]) -> list[Mapping]:
         firsts, seconds = mappings[::2], mappings[1::2]

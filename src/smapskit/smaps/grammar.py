@@ -22,8 +22,9 @@ _CODE = re.compile(r"[!-~]{2}")
 FIELD: Final = re.compile(rb"([A-Za-z][A-Za-z0-9_]*+):([ \t]*+)(.*+)", re.DOTALL)
 FIGURE: Final = re.compile(rb"(0|[1-9][0-9]*+)( kB|)[ \t]*+")
 
-LARGEST: Final = 2**63 - 1  # what a frame's int64 holds; far more than a kernel can count in kB
-DIGITS_THAT_FIT: Final = 18  # however high they are
+# In bytes it still fits a frame's int64; no address space has as many kB.
+LARGEST: Final = 2**53 - 1
+DIGITS_THAT_FIT: Final = 15  # however high they are
 LARGEST_INODE: Final = 2**64 - 1
 ROLLUP_NAME: Final = "[rollup]"
 

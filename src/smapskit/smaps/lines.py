@@ -174,7 +174,7 @@ class Reader:
             unit = f" {field.unit}" if field.unit else ""
             raise self._error(f"expected '{field.kernel_name}: N{unit}' with a whole number N")
         if len(figure[1]) > DIGITS_THAT_FIT + 1 or (value := int(figure[1])) > LARGEST:
-            raise self._error(f"expected a figure below 2**63 behind {field.kernel_name}")
+            raise self._error(f"expected a figure below 2**53 behind {field.kernel_name}")
         return value
 
     def _unknown(self, name: str, field: re.Match[bytes]) -> int | str:
