@@ -19,13 +19,12 @@ import attrs
 
 from smapskit.records import COUNTERS, MAPPING_FIELDS, Mapping, Totals
 from smapskit.snapshot import Snapshot
+from smapskit.texts import UNPRINTABLE
 
 SCHEMA_VERSION: Final = 1
 _FORMULA = re.compile(r"[=+\-@\t\r']")
 # What a terminal or a program that reads UTF-8 stumbles over, and the sign of an escape.
-_ESCAPED = re.compile(
-    "[\\\\\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_ESCAPED = re.compile(rf"[\\{UNPRINTABLE}]")
 
 
 def to_json(

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from html import escape
 
 from smapskit.aggregate import Difference
-from smapskit.pmap.write import printable
 from smapskit.records import COUNTERS, Mapping, Totals
 from smapskit.snapshot import Snapshot, shortened
+from smapskit.texts import printable
 
 _ROWS = 30  # as many as a screen has; the middle of a longer table is folded
 _UNKNOWN = "-"

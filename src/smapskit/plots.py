@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from smapskit.aggregate import GroupName
 from smapskit.classify import Backing
 from smapskit.errors import Unsupported
-from smapskit.pmap.write import printable
 from smapskit.snapshot import Snapshot, shortened
+from smapskit.texts import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

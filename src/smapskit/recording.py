@@ -24,9 +24,9 @@ import attrs
 from smapskit import process
 from smapskit.aggregate import GroupName, group_by, shared_rss, totals
 from smapskit.errors import ParseError, ProcessNotFound
-from smapskit.pmap.write import printable
 from smapskit.records import COUNTERS, Mapping, Totals
 from smapskit.snapshot import Snapshot
+from smapskit.texts import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

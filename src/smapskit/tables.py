@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as MappingOf
 
 from smapskit.aggregate import Difference
-from smapskit.pmap.write import printable
 from smapskit.records import Totals
+from smapskit.texts import printable
 
 UNKNOWN = "-"
 _GROUP_COLUMNS = {

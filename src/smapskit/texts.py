@@ -18,6 +18,11 @@ _ELLIPSIS = re.compile(rb"[ \t]*(?:\[ ?\.{2,} ?\]|\.{2,}|(?:\xe2\x80\xa6)+)[ \t]
 # What stands before a pasted listing: a prompt with the command, or the command alone.
 _COMMAND = re.compile(rb"(?:/proc/|\bp?map\b|\bsmaps|\bmaps\b)")
 
+# What a terminal could obey or be misled by: control characters, those that turn the
+# direction of writing, line separators, and bytes that are no UTF-8.
+UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+_UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
+
 NOTE_CRLF = "the text has CRLF line ends"
 NOTE_QUOTED = "each line had a quote mark or an indent before it"
 NOTE_CUT_OUT = "rows were cut out"
@@ -47,6 +52,11 @@ def to_bytes(text: object) -> bytes:
 def decode(name: bytes) -> str:
     """A name as str: UTF-8, with bytes that are not kept as surrogate escapes."""
     return name.decode("utf-8", "surrogateescape")
+
+
+def printable(text: str) -> str:
+    """`text` with `?` for every character that a terminal could take as a command."""
+    return _UNPRINTABLE.sub("?", text)
 
 
 def unwrapped(data: bytes, first_row: re.Pattern[bytes]) -> tuple[bytes, list[str]]:

@@ -13,7 +13,7 @@ from smapskit.cli.common import FAILURE, Parser, Reader, complain
 from smapskit.errors import SmapskitError, shown
 from smapskit.pmap.dialects import LayoutName
 from smapskit.pmap.rcfile import default_rc, parse_rc
-from smapskit.pmap.write import first_line, format_pmaps
+from smapskit.pmap.write import first_line, format_pmaps, overlaps
 from smapskit.snapshot import Snapshot
 from smapskit.version import __version__
 
@@ -91,10 +91,7 @@ def _groups(snapshot: Snapshot, by: GroupName) -> str:
 
 
 def _in_range(snapshot: Snapshot, range_: tuple[int, int] | None) -> Snapshot:
-    if range_ is None:
-        return snapshot
-    low, high = range_
-    return snapshot.filter(lambda mapping: mapping.end > low and mapping.start <= high)
+    return snapshot.filter(lambda mapping: overlaps(mapping, range_))
 
 
 def _layout(chosen: list[LayoutName] | None) -> LayoutName:

@@ -19,17 +19,13 @@ from smapskit.pmap.dialects import (
 )
 from smapskit.records import Mapping, kernel_fields
 from smapskit.snapshot import Snapshot, default_layout
+from smapskit.texts import printable
 
 _FIELDS = kernel_fields(Mapping)
 _UNKNOWN = "-"
 _SYSV = re.compile(r"/SYSV[0-9a-f]{8}")
 # Names that the kernel gives without a path: pmap has one word for all of them.
 _PATHLESS = re.compile(r"\[.*\]|(?:anon_inode|socket|pipe|dmabuf):.*|", re.DOTALL)
-# What a terminal could obey or be misled by: control characters, those that turn the
-# direction of writing, line separators, and bytes that are no UTF-8.
-_UNPRINTABLE = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 
 
 def format_pmap(
@@ -83,7 +79,7 @@ def format_pmaps(
         lines = [] if snapshot.pid is None else [first_line(snapshot.pid, snapshot.command)]
         if isinstance(layout, str) and layout in WRITTEN:
             dialect = WRITTEN[layout]
-            shown = _in_range(snapshot, range)
+            shown = [m for m in snapshot if overlaps(m, range)]
             lines += _plain_table(shown, dialect, show_path=show_path, quiet=quiet)
         else:
             choose = _chooser(layout)
@@ -93,21 +89,14 @@ def format_pmaps(
         yield "".join(f"{line}\n" for line in lines)
 
 
-def printable(text: str) -> str:
-    """`text` with `?` for every character that a terminal could take as a command."""
-    return _UNPRINTABLE.sub("?", text)
-
-
 def first_line(pid: int, command: str | None) -> str:
     """The line that names the process."""
     return f"{pid}:   {printable(command or '')}"
 
 
-def _in_range(mappings: Iterable[Mapping], range_: tuple[int, int] | None) -> list[Mapping]:
-    if range_ is None:
-        return list(mappings)
-    low, high = range_
-    return [mapping for mapping in mappings if mapping.end > low and mapping.start <= high]
+def overlaps(mapping: Mapping, range_: tuple[int, int] | None) -> bool:
+    """Whether a mapping has addresses in a range of the lowest and the highest one."""
+    return range_ is None or (mapping.end > range_[0] and mapping.start <= range_[1])
 
 
 # ---- the short, the extended and the device table ----------------------------------------
@@ -201,7 +190,7 @@ def _detail_table(
 ) -> Iterator[str]:
     if not snapshot:
         return
-    shown = _in_range(snapshot, range_)
+    shown = [m for m in snapshot if overlaps(m, range_)]
     fields = (snapshot.layout or default_layout(snapshot)).fields
     names = [style.name for style in fields if style.is_figure and choose(style.name)]
     columns = {name: [_detail(mapping, name) for mapping in shown] for name in names}
