@@ -58,5 +58,9 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     yield run
     for process in started:
-        process.kill()
-        process.communicate()
+        process.terminate()  # gently: what it made is taken away
+        try:
+            process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()

@@ -26,6 +26,7 @@ def run_record(words: Sequence[str]) -> int:
         complain(SmapskitError("expected either one PID or -- and a COMMAND"))
         return FAILURE
     journal = recording.journal(Path(options.output))
+    is_new = not journal.exists()
     try:
         # Made first: a file that can't be written is told before anything runs.
         journal.open("ab").close()
@@ -40,7 +41,7 @@ def run_record(words: Sequence[str]) -> int:
             )
             status = None if child is None else child.poll()
     except (SmapskitError, OSError, ValueError, ImportError) as error:
-        if journal.exists() and not journal.stat().st_size:
+        if is_new and journal.is_file() and not journal.stat().st_size:
             journal.unlink()
         complain(error)
         return status_of(error)
