@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import smapskit
-from smapskit import Backing, ParseError, Permissions, Snapshot
+from smapskit import Backing, ParseError, Permissions, Snapshot, texts
 from smapskit.pmap import read as room
 
 EXTENDED = """\
@@ -257,7 +257,7 @@ class TestPasted:
     def test_prompt_and_what_follows(self) -> None:
         snapshot = smapskit.parse_pmap(f"$ pmap -x 42\n{EXTENDED}$ \n")
         assert snapshot.mappings == smapskit.parse_pmap(EXTENDED).mappings
-        assert snapshot.notes == (room.NOTE_COMMAND, room.NOTE_TRAILING)
+        assert snapshot.notes == (texts.NOTE_COMMAND, room.NOTE_TRAILING)
 
     @pytest.mark.parametrize("mark", ["> ", "    ", "\t", ">> "])
     def test_indent(self, mark: str) -> None:

@@ -75,6 +75,15 @@ class TestSample:
         assert len(list(smapskit.sample(1, 1.0, 10.0, read=slow))) == 9
         assert moments == [0, 1, 2, 5, 6, 7, 8, 9, 10]
 
+        def quick(_pid: int) -> Snapshot:
+            moments.append(now[0])
+            return here
+
+        for interval, duration, count in ((0.1, 0.3, 4), (0.1, 0.8, 9), (0.7, 2.1, 4), (1, 0, 1)):
+            moments.clear()
+            list(smapskit.sample(1, interval, duration, read=quick))
+            assert len(set(moments)) == len(moments) == count
+
     def test_a_process_that_is_not_there(self) -> None:
         gone = subprocess.Popen(["true"])
         gone.wait()

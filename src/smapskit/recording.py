@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,11 +68,14 @@ def sample(
         raise ValueError(f"expected an interval above 0 seconds, got {interval}")
     begin = time.monotonic()
     yield read(pid)
+    # Counted in ticks: in seconds, 3 times 0.1 would be more than 0.3.
+    last = math.inf if duration is None else math.floor(duration / interval + 1e-9)
+    tick = 0
     while True:
-        passed = time.monotonic() - begin
-        due = (passed // interval + 1) * interval
-        if duration is not None and due > duration:
+        tick = max(tick, int((time.monotonic() - begin) / interval)) + 1
+        if tick > last:
             return
+        due = tick * interval
         time.sleep(max(0.0, begin + due - time.monotonic()))
         try:
             snapshot = read(pid)

@@ -26,6 +26,7 @@ _UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
 NOTE_CRLF = "the text has CRLF line ends"
 NOTE_QUOTED = "each line had a quote mark or an indent before it"
 NOTE_CUT_OUT = "rows were cut out"
+NOTE_COMMAND = "a command line stood before the listing"
 
 
 def to_bytes(text: object) -> bytes:

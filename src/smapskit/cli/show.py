@@ -57,23 +57,17 @@ def _texts(
     options: argparse.Namespace, layout: LayoutName | Collection[str], reader: Reader
 ) -> Iterator[str]:
     """What to print, a piece as soon as it is known."""
-    range_ = options.range
-    if options.json:
+    range_, by = options.range, options.by
+    chosen = (_in_range(snapshot, range_) for snapshot in reader.snapshots("extended"))
+    if options.json or options.csv:
         from smapskit import exports  # noqa: PLC0415  for who asks for it
 
-        shown = [_in_range(snapshot, range_) for snapshot in reader.snapshots("extended")]
-        by = options.by
+        shown = list(chosen)
+        if not options.json:
+            return iter([exports.to_csv(shown)])
         return iter([exports.to_json(shown, [s.group_by(by) for s in shown] if by else None)])
-    if options.csv:
-        from smapskit import exports  # noqa: PLC0415
-
-        shown = [_in_range(snapshot, range_) for snapshot in reader.snapshots("extended")]
-        return iter([exports.to_csv(shown)])
-    if options.by:
-        return (
-            _groups(_in_range(snapshot, range_), options.by)
-            for snapshot in reader.snapshots("extended")
-        )
+    if by:
+        return (_groups(snapshot, by) for snapshot in chosen)
     return format_pmaps(
         reader.snapshots(layout),
         layout,

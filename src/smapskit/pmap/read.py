@@ -40,7 +40,6 @@ NOTE_DOUBLED: Final = (
     "counted once"
 )
 NOTE_UNNAMED: Final = "-X without its header line: the figures behind Size are not named"
-NOTE_COMMAND: Final = "a command line stood before the listing"
 NOTE_RUNNING: Final = "its totals count the processes before it too (a fault of procps up to 4.0.2)"
 NOTE_TRAILING: Final = "what stood behind the totals was left out"
 NOTE_REMARK: Final = "a remark behind [ anon ] or [ stack ] was left out"
@@ -151,7 +150,7 @@ class _Section:
         elif RULE_LINE.fullmatch(line):
             return
         elif not self.has_begun and texts.is_command(line):
-            self._note(NOTE_COMMAND)
+            self._note(texts.NOTE_COMMAND)
             return
         elif self.heading is None and self.table is None and _looks_like_header(line):
             if re.search(rb"\bMapped File\b", line):

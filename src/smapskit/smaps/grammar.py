@@ -32,7 +32,6 @@ EXPECTED_HEADER: Final = "expected a line like '7f00a000-7f00b000 r--p 00000000 
 
 NOTE_EMPTY: Final = "the text is empty: a kernel thread's, or of a process that had ended"
 NOTE_NO_NEWLINE: Final = "the text does not end in a newline: its last line may be cut"
-NOTE_COMMAND: Final = "a command line stood before the listing"
 NOTE_CUT: Final = "the text is cut within a record, which was left out"
 NOTE_TWICE: Final = "a field stands twice in a record, with the same figure"
 

@@ -24,7 +24,6 @@ from smapskit.smaps.grammar import (
     HEADER,
     LARGEST,
     LARGEST_INODE,
-    NOTE_COMMAND,
     NOTE_CUT,
     NOTE_TWICE,
     ROLLUP,
@@ -205,7 +204,7 @@ class Reader:
         if texts.is_ellipsis(line):
             self._note(texts.NOTE_CUT_OUT)
         elif before and self._number <= _PREAMBLE and texts.is_command(line):
-            self._note(NOTE_COMMAND)
+            self._note(texts.NOTE_COMMAND)
         elif _LIKE_HEADER.match(line):
             raise self._error(_header_fault(line))
         elif before and FIELD.fullmatch(line) and self.kind.has_fields:
