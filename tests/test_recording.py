@@ -115,7 +115,9 @@ class TestRecord:
         assert rss == sorted(rss)
         assert all(r.reading > 0 for r in kept.rows)
 
-    @pytest.mark.parametrize("by", ["backing", "sharing", "perms", "pathname", "mapping"])
+    @pytest.mark.parametrize(
+        "by", ["backing", "sharing", "perms", "pathname", "mapping", lambda m: m.pathname[:5]]
+    )
     def test_groups_add_up_to_the_whole(self, by: recording.By) -> None:
         kept = smapskit.record(os.getpid(), 0.05, 0.1, by=by)
         now = smapskit.read(os.getpid())
@@ -299,3 +301,21 @@ class TestCommandLine:
         with pytest.raises(SystemExit):
             cli.main(["plot", "x.csv", "-o", "x.gif"])
         assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_a_mark_stands_between_the_samples_around_it() -> None:
+    recording = Recording((row(0, 100), row(1, 200), row(2, 300)), pid=7)
+    marked = recording.mark(1.5, "deployed").mark(0.5, "started")
+    assert marked.events == ((0.5, "started"), (1.5, "deployed"))
+    assert [each.seconds for each in marked.rows] == [0, 0.5, 1, 1.5, 2]
+    assert (marked.rows[3].time - marked.rows[0].time).total_seconds() == 1.5
+    assert marked.samples == recording.samples
+    with pytest.raises(ValueError, match="with samples"):
+        Recording(()).mark(1, "nothing began")
+
+
+@pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+def test_notes_stay_with_a_recording(name: str, tmp_path: Path) -> None:
+    recording = Recording((row(0, 100),), notes={"host": "db1", "limits": [1, 2.5, None]})
+    recording.save(tmp_path / name)
+    assert Recording.load(tmp_path / name) == recording

@@ -15,8 +15,9 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Mapping as MappingOf
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
-By = GroupName | Literal["mapping"]
+By = GroupName | Literal["mapping"] | Callable[[Mapping], str]
 
 _MAGIC = "# smapskit recording "
 _FIGURES = ("count", "size", *COUNTERS)
@@ -113,6 +114,8 @@ class Recording:
     command: str | None = None
     interval: float | None = None
     by: str | None = None
+    notes: MappingOf[str, Any] = attrs.field(factory=dict, hash=False)
+    """What else its file shall say of it, as JSON can: the machine, the purpose, findings."""
 
     @property
     def samples(self) -> tuple[Row, ...]:
@@ -123,6 +126,16 @@ class Recording:
     def events(self) -> tuple[tuple[float, str], ...]:
         """The marks: seconds since the beginning, and what happened."""
         return tuple((row.seconds, row.event) for row in self.rows if row.event)
+
+    def mark(self, seconds: float, event: str) -> Recording:
+        """The same with a mark: what happened, so many seconds after the beginning."""
+        if not self.rows:
+            raise ValueError("expected a recording with samples, to know when it began")
+        began = self.rows[0].time - timedelta(seconds=self.rows[0].seconds)
+        moment = began + timedelta(seconds=seconds)
+        row = Row(moment, seconds, 0.0, "", totals(()), 0, event)
+        rows = sorted((*self.rows, row), key=lambda each: each.seconds)
+        return attrs.evolve(self, rows=tuple(rows))
 
     def totals(self) -> dict[float, Totals]:
         """The sums over all groups, by seconds since the beginning."""
@@ -199,6 +212,7 @@ class Recording:
             "command": _shown(self.command),
             "interval": self.interval,
             "by": self.by,
+            "notes": dict(self.notes),
         }
 
     def _table(self) -> DataFrame:
@@ -264,8 +278,9 @@ def record(
         pid: of the process.
         interval: seconds between samples.
         duration: seconds after which to stop; None for as long as the process lives.
-        by: also sums by "backing", "sharing", "perms", "pathname" or for each "mapping";
-            None for those over all mappings alone.
+        by: the sums of each group by "backing", "sharing", "perms", "pathname", for each
+            "mapping", or by what a function makes of a mapping; None for those over all
+            mappings alone.
         path: where to write while recording: CSV, or Parquet by the suffix .parquet, beside
             which a CSV ending in .part stands until it is complete.
         each: called with the rows of each moment, to show progress.
@@ -277,7 +292,8 @@ def record(
     reader = _TimedReader(interval)
     moments = sample(pid, interval, duration, read=reader)
     first = next(moments)
-    about = Recording((), pid, first.command, interval, by)
+    name = getattr(by, "__name__", "a function") if callable(by) else by
+    about = Recording((), pid, first.command, interval, name)
     rows: list[Row] = []
     with _open(path, about) as keep:
         try:
