@@ -1,11 +1,12 @@
 """
-Draw the pictures of the README and the documentation from the captures in tests/fixtures.
+Draw the pictures of the README and the documentation, from what has been captured.
 
     python docs/pictures.py
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import attrs
@@ -14,6 +15,7 @@ import smapskit
 
 HERE = Path(__file__).parent
 CAPTURES = HERE.parent / "tests" / "fixtures"
+PAGEOUT = HERE.parent / "examples" / "pageout"
 
 
 def main() -> None:
@@ -21,6 +23,16 @@ def main() -> None:
     process = smapskit.load(CAPTURES / "postgres" / "pmap.txt")
     named = attrs.evolve(snapshot, pid=process.pid, command="postgres -D data")
     named.plot().savefig(HERE / "memory.png", dpi=100)
+    draw_pageout()
+
+
+def draw_pageout() -> None:
+    sys.path.insert(0, str(PAGEOUT))
+    import graph  # noqa: PLC0415  the example is no package
+
+    for run in sorted((PAGEOUT / "recorded").glob("*.csv")):
+        figure = graph.draw(smapskit.Recording.load(run))
+        figure.savefig(HERE / f"pageout-{run.stem}.png", dpi=80)
 
 
 if __name__ == "__main__":

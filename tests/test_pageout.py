@@ -1,0 +1,312 @@
+"""The page-out experiment: what it shows, what it refuses, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import cgroup
+import experiment
+import judge
+import pytest
+
+from smapskit.recording import Recording
+
+EXAMPLE = Path(__file__).parent.parent / "examples" / "pageout"
+RECORDED = EXAMPLE / "recorded"
+
+MIB = experiment.MIB
+SMALL = ("--limit", "64M", "--file-size", "128M", "--step", "2M")
+SHORT = experiment.Plan(
+    limit=64 * MIB, file_size=128 * MIB, step=4 * MIB, hold=1, step_pause=0.05, interval=0.1
+)
+
+
+def why_not() -> str:
+    try:
+        experiment.check(SHORT)
+    except cgroup.CannotBeMade as error:
+        return str(error)
+    return ""
+
+
+needs_group = pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can be made")
+
+
+@attrs.frozen
+class Run:
+    """A run of the program under way, and all that it may leave behind."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def until(self, phase: str) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.strip() == phase:
+                return
+        raise AssertionError(f"it ended before {phase!r}")
+
+    @property
+    def group(self) -> Path:
+        parent = cgroup.MemoryGroup.find().path.parent
+        return parent / f"{cgroup.PREFIX}{self.process.pid}"
+
+    @property
+    def workload(self) -> int:
+        (pid,) = (self.group / "cgroup.procs").read_text().split()
+        return int(pid)
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    runs = []
+
+    def start(*words: str) -> Run:
+        folder = tmp_path / "files"
+        folder.mkdir()
+        command = [sys.executable, str(EXAMPLE / "run.py"), "--folder", str(folder)]
+        command += ["--out", str(tmp_path / "out"), *words]
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        runs.append(Run(process, folder))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        run.process.kill()
+        run.process.communicate()
+
+
+def soon(is_so: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 15
+    while not is_so() and time.monotonic() < until:
+        time.sleep(0.05)
+    return is_so()
+
+
+def exists(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+# ---- nothing is left behind --------------------------------------------------------------
+
+
+@needs_group
+def test_nothing_is_left_behind_by_a_run_that_ends_well(begin: Callable[..., Run]) -> None:
+    run = begin(*SMALL)
+    run.until("allocating")
+    workload, group = run.workload, run.group
+    output, _ = run.process.communicate(timeout=60)
+    assert run.process.returncode in (0, 4), output
+    assert "+ oom_kill of the group 1" in output
+    assert not group.exists()
+    assert not exists(workload)
+    assert not list(run.folder.iterdir())
+    out = run.folder.parent / "out"
+    assert {path.name for path in out.iterdir()} == {
+        "pageout.csv",
+        "pageout.pdf",
+        "pageout.png",
+        "pageout.svg",
+    }
+    assert Recording.load(out / "pageout.csv").notes["oom_kills"] == 1
+
+
+@needs_group
+@pytest.mark.parametrize("phase", ["reading", "allocating"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_behind_by_one_that_a_signal_ends(
+    number: signal.Signals, phase: str, begin: Callable[..., Run]
+) -> None:
+    run = begin(*SMALL)
+    run.until(phase)
+    workload, group = run.workload, run.group
+    run.process.send_signal(number)
+    output, _ = run.process.communicate(timeout=30)
+    if number is signal.SIGKILL:
+        assert run.process.returncode == -signal.SIGKILL
+    else:
+        assert run.process.returncode == 128 + number
+        assert "stopped; nothing is left behind" in output
+    assert soon(lambda: not exists(workload))
+    assert soon(lambda: not group.exists())
+    assert not list(run.folder.iterdir())
+    assert not list((run.folder.parent / "out").iterdir())
+
+
+@needs_group
+def test_a_workload_killed_by_hand_leaves_nothing_and_shows_no_oom_kill(
+    begin: Callable[..., Run],
+) -> None:
+    run = begin(*SMALL)
+    run.until("allocating")
+    group = run.group
+    os.kill(run.workload, signal.SIGKILL)
+    output, _ = run.process.communicate(timeout=30)
+    assert run.process.returncode == 4
+    assert "4. At the limit the process is OOM-killed: NOT SHOWN" in output
+    assert "- oom_kill of the group 0" in output
+    assert not group.exists()
+    assert not list(run.folder.iterdir())
+
+
+@needs_group
+def test_a_workload_that_fails_leaves_nothing(begin: Callable[..., Run]) -> None:
+    run = begin(*SMALL[:-1], "64G")  # more than its address space may hold
+    output, _ = run.process.communicate(timeout=30)
+    assert run.process.returncode == 4, output
+    assert "NOT SHOWN" in output
+    assert not run.group.exists()
+    assert not list(run.folder.iterdir())
+
+
+@needs_group
+def test_what_a_killed_run_could_not_remove_the_next_one_sweeps_away() -> None:
+    parent = cgroup.MemoryGroup.find().path.parent
+    stale = parent / f"{cgroup.PREFIX}{2**22 + 1}"  # beyond the largest pid
+    alive = parent / f"{cgroup.PREFIX}{os.getppid()}"
+    try:
+        stale.mkdir()
+        alive.mkdir()
+        group = cgroup.MemoryGroup.find()
+        group.make(64 * MIB)
+        group.remove()
+        assert not stale.exists()
+        assert alive.exists()
+    finally:
+        for path in (stale, alive):
+            if path.exists():
+                path.rmdir()
+
+
+# ---- what can't be done is told ----------------------------------------------------------
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="hides the cgroup trees, as root may")
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare of util-linux")
+def test_without_a_cgroup_it_says_what_is_missing_and_changes_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    program = [sys.executable, str(EXAMPLE / "run.py"), "--out", str(out)]
+    hide = 'mount -t tmpfs none /sys/fs/cgroup 2>/dev/null || exit 77; exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", hide, "sh", *program]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode == 77:
+        pytest.skip("mounting is not allowed here")
+    assert run.returncode == 3, run.stderr
+    assert "no memory cgroup can be made" in run.stderr
+    assert "--replay" in run.stderr
+    assert not out.exists()
+
+
+@needs_group
+def test_what_could_not_show_page_out_is_refused(tmp_path: Path) -> None:
+    def refusal(plan: experiment.Plan) -> str:
+        with pytest.raises(cgroup.CannotBeMade) as caught:
+            experiment.check(plan)
+        return str(caught.value)
+
+    assert "available" in refusal(experiment.Plan(limit=1 << 50))
+    cached = tmp_path / "cached"
+    cached.write_bytes(bytes(8 * MIB))
+    assert "page cache" in refusal(attrs.evolve(SHORT, file=cached))
+    if Path("/dev/shm").is_dir():
+        assert "tmpfs" in refusal(attrs.evolve(SHORT, folder=Path("/dev/shm")))
+    if not Path("/proc/swaps").read_text().count("\n") > 1:
+        assert "no swap" in refusal(attrs.evolve(SHORT, swap=True))
+    if cgroup.MemoryGroup.find().version == 1:
+        assert "cgroup v2" in refusal(attrs.evolve(SHORT, high=48 * MIB))
+
+
+def run_unchecked(plan: experiment.Plan) -> list[judge.Claim]:
+    return judge.judge(experiment.run(plan, cgroup.MemoryGroup.find(), lambda _line: None))
+
+
+@needs_group
+def test_a_file_in_the_page_cache_already_shows_neither_plateau_nor_fall(tmp_path: Path) -> None:
+    cached = tmp_path / "cached"
+    cached.write_bytes(bytes(SHORT.file_size))
+    levels_off, falls, _rises, _is_killed = run_unchecked(attrs.evolve(SHORT, file=cached))
+    assert levels_off.verdict == "not shown"
+    assert falls.verdict == "not shown"
+
+
+@needs_group
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no tmpfs to try")
+def test_a_file_on_tmpfs_is_killed_while_it_is_read() -> None:
+    claims = run_unchecked(attrs.evolve(SHORT, folder=Path("/dev/shm")))
+    assert [claim.verdict for claim in claims] == ["not shown"] * 4
+
+
+# ---- verdicts on recorded runs -----------------------------------------------------------
+
+
+def replay(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXAMPLE / "run.py"), "--replay", str(path), "--out", str(out)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_recorded_run_shows_what_the_experiment_claims(tmp_path: Path) -> None:
+    ran = replay(RECORDED / "sequential.csv", tmp_path)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert {path.suffix for path in tmp_path.iterdir()} == {".png", ".svg", ".pdf"}
+    svg = (tmp_path / "pageout.svg").read_text()
+    assert svg.startswith("<?xml")
+
+
+def test_what_is_no_run_is_told(tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    recording = Recording.load(RECORDED / "sequential.csv")
+    attrs.evolve(recording, notes={}).save(other)
+    ran = replay(other, tmp_path / "out")
+    assert ran.returncode == 1
+    assert "expected a recording that this experiment made" in ran.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "verdicts"),
+    [
+        ("sequential", ["shown", "shown", "stays flat", "shown"]),
+        ("reread", ["shown", "not shown", "not shown", "shown"]),
+        ("random", ["not shown", "not shown", "not shown", "shown"]),
+        ("swap", ["shown", "shown", "stays flat", "not shown"]),
+        ("high", ["shown", "shown", "shown", "shown"]),
+    ],
+)
+def test_verdicts_on_the_recorded_runs(name: str, verdicts: list[str]) -> None:
+    claims = judge.judge(Recording.load(RECORDED / f"{name}.csv"))
+    assert [claim.verdict for claim in claims] == verdicts
+
+
+def changed(**notes: object) -> list[str]:
+    recording = Recording.load(RECORDED / "sequential.csv")
+    recording = attrs.evolve(recording, notes={**recording.notes, **notes})
+    return [claim.verdict for claim in judge.judge(recording)]
+
+
+def test_a_kill_without_the_kernels_word_for_it_is_no_oom_kill() -> None:
+    assert changed(oom_kills=0)[3] == "not shown"
+    assert changed(exit=-15)[3] == "not shown"
+    assert changed(steps=[[1.0, 128 * MIB]])[3] == "not shown"
+
+
+def test_a_run_judged_under_another_limit_shows_nothing() -> None:
+    plan = Recording.load(RECORDED / "sequential.csv").notes["plan"]
+    assert changed(plan={**plan, "limit": 512 * MIB}) == [
+        "not shown",
+        "shown",  # the fall is a line whatever the limit
+        "not shown",
+        "not shown",
+    ]
