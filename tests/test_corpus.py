@@ -10,7 +10,7 @@ import pytest
 import smapskit
 from conftest import CORPUS, corpus
 from smapskit import ParseError
-from smapskit.smaps.grammar import SMAPS
+from smapskit.smaps.kinds import SMAPS
 from smapskit.smaps.lines import Reader, to_mapping
 from smapskit.smaps.parse import split_lines
 

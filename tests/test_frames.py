@@ -23,6 +23,7 @@ import smapskit
 from conftest import FIXTURES, corpus
 from smapskit import Backing, Snapshot, frames
 from smapskit.records import COUNTERS
+from smapskit.smaps.parts import whole_records
 
 ZOO = smapskit.load(FIXTURES / "zoo" / "smaps.txt")
 OLD = smapskit.load(FIXTURES / "zoo" / "pmap-x.txt")
@@ -133,7 +134,7 @@ class TestFromText:
         assert found.attrs == expected.attrs
 
     def test_takes_the_fast_way_for_what_kernels_write(self, process_folder: Path) -> None:
-        assert frames._columns_at_once((process_folder / "smaps.txt").read_bytes()) is not None
+        assert frames._columns_of_parts([(process_folder / "smaps.txt").read_bytes()]) is not None
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.data())
@@ -149,7 +150,7 @@ class TestFromText:
         else:
             pd.testing.assert_frame_equal(smapskit.parse_frame(text), expected)
             parts = frames.frame_of_parts(
-                smapskit.smaps.whole_records([text[:99], text[99:200], text[200:]]),
+                whole_records([text[:99], text[99:200], text[200:]]),
                 "kB",
                 Snapshot(()),
             )

@@ -16,7 +16,7 @@ import smapskit
 from smapskit import ParseError, Snapshot
 from smapskit.records import COUNTERS
 from smapskit.smaps.at_once import read_at_once
-from smapskit.smaps.grammar import SMAPS
+from smapskit.smaps.kinds import SMAPS
 from smapskit.smaps.lines import Reader, to_mapping
 from smapskit.smaps.parse import split_lines
 
@@ -44,14 +44,18 @@ def test_parse_and_format_is_the_identity(text: bytes) -> None:
 @RELAXED
 @given(strategies.smaps(uniform=True))
 def test_the_fast_way_reads_uniform_texts_as_the_slow_way_does(text: bytes) -> None:
-    at_once = read_at_once(text, SMAPS)
+    at_once = read_at_once([text], SMAPS)
     expected = slowly(text)
     if at_once is not None:
         assert tuple(at_once[0]) == expected
     else:
-        # Only for figures or inodes of so many digits that they need a closer look.
-        assert not expected or any(
-            len(word) > 15 for word in text.replace(b"-", b" ").split() if word.isdigit()
+        # Only for figures that are wider than their column, inodes of too many digits, and
+        # flags that are not at the end.
+        last = text.splitlines()[-1] if text else b""
+        assert (
+            not expected
+            or (b"VmFlags" in text and b"VmFlags" not in last)
+            or any(len(word) > 8 for word in text.replace(b"-", b" ").split() if word.isdigit())
         )
 
 
@@ -59,7 +63,7 @@ def test_the_fast_way_reads_uniform_texts_as_the_slow_way_does(text: bytes) -> N
 @given(st.data())
 def test_the_fast_way_refuses_what_the_slow_way_reads_otherwise(data: st.DataObject) -> None:
     text = data.draw(strategies.mutated(data.draw(strategies.smaps())))
-    at_once = read_at_once(text, SMAPS)
+    at_once = read_at_once([text], SMAPS)
     if at_once is not None:
         assert tuple(at_once[0]) == slowly(text)
 

@@ -15,7 +15,7 @@ ROOT = Path(smapskit.__file__).parent
 # From the ground up; rooms on one floor do not import each other.
 FLOORS = [
     {"errors", "version"},
-    {"classify", "texts"},
+    {"classify", "texts", "procfs"},
     {"records"},
     {"aggregate"},
     {"snapshot"},

@@ -11,6 +11,7 @@ from kernels import HEADER, NAMELESS
 import smapskit
 from smapskit import Device, ParseError, Permissions
 from smapskit.smaps import grammar as room
+from smapskit.smaps import kinds
 from smapskit.smaps.at_once import read_at_once
 
 FIELDS_6_18 = kernels.FIELDS["6.18"].split()
@@ -103,7 +104,7 @@ class TestNames:
             text += RECORD.replace("KSM:                   0 kB\n", "")
         raw = text.encode("utf-8", "surrogateescape")
         snapshot = smapskit.parse_smaps(raw)
-        assert (read_at_once(raw, room.SMAPS) is None) == slowly
+        assert (read_at_once([raw], kinds.SMAPS) is None) == slowly
         assert snapshot[0].pathname == name
         assert smapskit.parse_smaps(text) == snapshot
         assert smapskit.format_smaps(snapshot).encode("utf-8", "surrogateescape") == raw

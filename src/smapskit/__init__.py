@@ -7,28 +7,31 @@ file-backed and shared or private, which add up, compare and print as pmap's tab
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
-from smapskit.aggregate import Change, Difference, Kind, diff, group_by, shared_rss, totals
-from smapskit.captures import load, load_all, load_rollup
-from smapskit.classify import Backing, Sharing
-from smapskit.errors import (
-    AccessDenied,
-    ParseError,
-    ProcessNotFound,
-    SmapskitError,
-    Unsupported,
-)
-from smapskit.pmap import format_pmap, parse_pmap, parse_pmaps
-from smapskit.process import read, read_frame, read_maps, read_rollup
-from smapskit.recording import Recording, record, sample
-from smapskit.records import Device, Mapping, Permissions, Rollup, Totals, Usage
-from smapskit.smaps import format_smaps, iter_mappings, parse_maps, parse_rollup, parse_smaps
-from smapskit.snapshot import Snapshot
 from smapskit.version import __version__
 
 if TYPE_CHECKING:
+    from smapskit.aggregate import Change, Difference, Kind, diff, group_by, shared_rss, totals
+    from smapskit.captures import load, load_all, load_rollup
+    from smapskit.classify import Backing, Sharing
+    from smapskit.errors import (
+        AccessDenied,
+        ParseError,
+        ProcessNotFound,
+        SmapskitError,
+        Unsupported,
+    )
     from smapskit.frames import concat, parse_frame
+    from smapskit.pmap.read import parse_pmap, parse_pmaps
+    from smapskit.pmap.write import format_pmap
+    from smapskit.process import read, read_frame, read_maps, read_rollup
+    from smapskit.recording import Recording, record, sample
+    from smapskit.records import Device, Mapping, Permissions, Rollup, Totals, Usage
+    from smapskit.smaps.parse import iter_mappings, parse_maps, parse_rollup, parse_smaps
+    from smapskit.smaps.write import format_smaps
+    from smapskit.snapshot import Snapshot
 
 __all__ = [
     "AccessDenied",
@@ -75,11 +78,35 @@ __all__ = [
     "totals",
 ]
 
+# Where each name is at home: it is loaded when it is first asked for, so that whoever parses
+# does not wait for what records, and nobody waits for pandas who wants no frame.
+_HOMES = {
+    "aggregate": "Change Difference Kind diff group_by shared_rss totals",
+    "captures": "load load_all load_rollup",
+    "classify": "Backing Sharing",
+    "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
+    "pmap.read": "parse_pmap parse_pmaps",
+    "pmap.write": "format_pmap",
+    "process": "read read_frame read_maps read_rollup",
+    "recording": "Recording record sample",
+    "records": "Device Mapping Permissions Rollup Totals Usage",
+    "smaps.parse": "iter_mappings parse_maps parse_rollup parse_smaps",
+    "smaps.write": "format_smaps",
+    "snapshot": "Snapshot",
+    "frames": "concat parse_frame",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
 
 def __getattr__(name: str) -> Any:
-    # What needs pandas is loaded by whoever asks for it.
-    if name in ("concat", "parse_frame"):
-        from smapskit import frames  # noqa: PLC0415
+    if name in ("frames", "plots"):  # rooms with more in them than stands here
+        return importlib.import_module(f"{__name__}.{name}")
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    return value
 
-        return getattr(frames, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

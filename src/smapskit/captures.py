@@ -18,10 +18,10 @@ from typing import IO, Any, Final
 
 from smapskit import texts
 from smapskit.errors import ParseError, Unsupported
-from smapskit.pmap import parse_pmaps
+from smapskit.pmap.read import parse_pmaps
 from smapskit.records import Rollup
-from smapskit.smaps import parse_maps, parse_rollup, parse_smaps
 from smapskit.smaps.grammar import FIELD, HEADER
+from smapskit.smaps.parse import parse_maps, parse_rollup, parse_smaps
 from smapskit.snapshot import Snapshot
 
 Source = str | os.PathLike[str] | IO[bytes] | IO[str]

@@ -9,7 +9,7 @@ same fields in fixed columns. What else it meets it leaves to the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -22,10 +22,12 @@ from smapskit import texts
 from smapskit.aggregate import Difference, Kind
 from smapskit.classify import Backing, Sharing, backing_of, sharing_of
 from smapskit.records import COUNTERS, MAPPING_FIELDS, Device, Mapping, Permissions, kernel_fields
-from smapskit.smaps import parse_smaps, prepared
-from smapskit.smaps.at_once import styles_of_first_record
-from smapskit.smaps.grammar import HEADERS, codes
-from smapskit.snapshot import FLAGS, Snapshot
+from smapskit.smaps.at_once import Columns as TextColumns
+from smapskit.smaps.at_once import Memo, Template
+from smapskit.smaps.grammar import ROLLUP_NAME
+from smapskit.smaps.parse import parse_smaps, prepared
+from smapskit.smaps.parts import parts_of
+from smapskit.snapshot import Snapshot
 
 Unit = Literal["kB", "MiB", "bytes"]
 
@@ -206,6 +208,7 @@ def _frame(columns: Columns, unit: Unit, about: Snapshot) -> pd.DataFrame:
     frame = pd.DataFrame(
         {name: _column(name, columns.get(name), unit) for name in names},
         index=pd.RangeIndex(len(columns["start"])),
+        copy=False,
     )
     time = about.time
     frame.attrs = {
@@ -228,7 +231,12 @@ def _category(values: type[StrEnum]) -> pd.CategoricalDtype:
 
 def _column(name: str, values: Any, unit: Unit) -> Any:
     if name in _CATEGORIES:
-        return pd.Categorical(list(values), dtype=_category(_CATEGORIES[name]))
+        dtype = _category(_CATEGORIES[name])
+        code_of = {value: code for code, value in enumerate(_CATEGORIES[name])} | {None: -1}
+        codes = np.array([code_of[value] for value in values], dtype=np.int8)
+        return pd.Categorical.from_codes(codes, dtype=dtype)
+    if isinstance(values, pd.api.extensions.ExtensionArray):
+        return values
     if name in _WORDS or any(isinstance(value, str) for value in _sampled(values)):
         return _strings(values)
     column = _integers(values, "uint64" if name in _ADDRESSES else "int64")
@@ -299,9 +307,6 @@ def difference_to_frame(difference: Difference) -> pd.DataFrame:
 
 # ---- text to frames, column by column ----------------------------------------------------
 
-_BLANK, _ZERO, _NEWLINE = 32, 48, 10
-_FIGURE_WIDTH = 8
-
 
 def parse_frame(text: str | bytes, unit: Unit = "kB", *, source: str | None = None) -> pd.DataFrame:
     """
@@ -314,7 +319,7 @@ def parse_frame(text: str | bytes, unit: Unit = "kB", *, source: str | None = No
         ParseError: as `parse_smaps`.
     """
     data = prepared(text, source)[0]
-    columns = _columns_at_once(data)
+    columns = _columns_of_parts(parts_of(data))
     if columns is None:
         return to_frame(parse_smaps(text, source=source), unit)
     return _frame(columns, unit, Snapshot((), source=source))
@@ -330,177 +335,125 @@ def frame_of_parts(parts: Iterable[bytes], unit: Unit, about: Snapshot) -> pd.Da
         about: pid, command, time and source.
     """
     kept: list[bytes] = []
-    columns: list[Columns] = []
+    columns = _columns_of_parts(_keeping(parts, kept))
+    if columns is not None:
+        return _frame(columns, unit, about)
+    kept += parts
+    snapshot = parse_smaps(b"".join(kept), source=about.source)
+    return to_frame(attrs.evolve(about, mappings=snapshot.mappings), unit)
+
+
+def _keeping(parts: Iterable[bytes], kept: list[bytes]) -> Iterator[bytes]:
     for part in parts:
         kept.append(part)
-        if len(columns) == len(kept) - 1:
-            found = _columns_at_once(part)
-            if found is not None and (not columns or found.keys() == columns[0].keys()):
-                columns.append(found)
-    if not kept or len(columns) < len(kept):
-        snapshot = parse_smaps(b"".join(kept), source=about.source)
-        return to_frame(attrs.evolve(about, mappings=snapshot.mappings), unit)
-    joined = {
-        name: np.concatenate([part[name] for part in columns])
-        if isinstance(columns[0][name], np.ndarray)
-        else [value for part in columns for value in part[name]]
-        for name in columns[0]
-    }
-    return _frame(joined, unit, about)
+        yield part
 
 
-def _columns_at_once(data: bytes) -> Columns | None:
-    """The columns of a text whose records all have the lines of its first; else None."""
-    styles = styles_of_first_record(data)
-    if not styles or not all(s.is_figure for s in styles if s.name != FLAGS):
-        return None
-    if FLAGS in (s.name for s in styles[:-1]) or "Size" not in (s.name for s in styles):
-        return None
-    array = np.frombuffer(data, dtype=np.uint8)
-    newlines = np.flatnonzero(array == _NEWLINE)
-    per_record = len(styles) + 1
-    if len(newlines) % per_record or newlines[-1] + 1 != len(data):
-        return None
-    ends = newlines.reshape(-1, per_record)
-    figures = _figures(data, array, ends, [s.name for s in styles if s.is_figure])
-    starts = np.concatenate(([0], ends[:-1, -1] + 1))
-    header = b"".join(
-        [
-            data[start : end + 1]
-            for start, end in zip(starts.tolist(), ends[:, 0].tolist(), strict=True)
-        ]
+def _columns_of_parts(parts: Iterable[bytes]) -> Columns | None:
+    """The columns of a text in parts, if all its records have the lines of its first."""
+    template = None
+    gathered = _Gathered()
+    for part in parts:
+        template = template or Template.learn(part)
+        if template is None or "Size" not in template.names:
+            return None
+        columns = template.columns_of(part)
+        if columns is None or not gathered.add(columns):
+            return None
+    return gathered.columns() if template is not None else None
+
+
+class _Words:
+    """A column of words: those that differ, and for each part the number of each row's."""
+
+    def __init__(self, word_of: Callable[[Any], str | None]) -> None:
+        self.words: list[str | None] = []
+        self._word_of = word_of
+        self._number = Memo(self._new)
+        self._numbers: list[np.ndarray[Any, Any]] = []
+
+    def _new(self, key: Any) -> int:
+        self.words.append(self._word_of(key))
+        return len(self.words) - 1
+
+    def add(self, keys: Sequence[Any]) -> list[str | None]:
+        """Add a part's rows, and tell their words."""
+        numbers = list(map(self._number.__getitem__, keys))
+        self._numbers.append(np.array(numbers, dtype=np.intp))
+        return list(map(self.words.__getitem__, numbers))
+
+    def column(self) -> Any:
+        return _strings(self.words).take(np.concatenate(self._numbers))
+
+
+class _Gathered:
+    """The columns of a frame, gathered from text a part at a time."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
+        self._words = {
+            "perms": _Words(bytes.decode),
+            "device": _Words(lambda word: str(Device.parse(word.decode()))),
+            "pathname": _Words(texts.decode),
+            "vm_flags": _Words(lambda codes: None if codes is None else " ".join(codes)),
+        }
+        self._backing = Memo(_backing_of_look)
+        self._backings: list[Backing | None] = []
+        self._sharings: list[Sharing] = []
+
+    def add(self, columns: TextColumns) -> bool:
+        """Add a part; False for what only the reader of lines can tell."""
+        start, end, perms, offset, device, inode, name = columns.headers
+        try:
+            arrays: dict[str, np.ndarray[Any, Any]] = {
+                "start": np.array([int(word, 16) for word in start], dtype=np.uint64),
+                "end": np.array([int(word, 16) for word in end], dtype=np.uint64),
+                "offset": np.array([int(word, 16) for word in offset], dtype=np.uint64),
+                "inode": np.array(list(map(int, inode)), dtype=np.uint64),
+            }
+        except OverflowError:
+            return False
+        for field_name, figures in columns.figures.items():
+            field = _KNOWN.get(field_name)
+            arrays[field.attribute if field else _column_of_extra(field_name)] = figures
+        if (arrays["start"] >= arrays["end"]).any():
+            return False
+        for column, array in arrays.items():
+            self._arrays.setdefault(column, []).append(array)
+        flags = [None] * len(columns) if columns.flags is None else columns.flags
+        names = self._words["pathname"].add(name)
+        if ROLLUP_NAME.encode() in name:
+            return False
+        self._words["device"].add(device)
+        self._words["vm_flags"].add(flags)
+        pages = arrays.get("kernel_page_size")
+        sizes = [None] * len(columns) if pages is None else pages.tolist()
+        modes = self._words["perms"].add(perms)
+        looks = zip(names, modes, device, flags, sizes, strict=True)
+        self._backings += map(self._backing.__getitem__, looks)
+        self._sharings += [_SHARING[word[3:]] for word in perms]
+        return True
+
+    def columns(self) -> Columns:
+        """All that was added."""
+        columns: Columns = {name: np.concatenate(p) for name, p in self._arrays.items()}
+        columns |= {name: words.column() for name, words in self._words.items()}
+        columns |= {"backing": self._backings, "sharing": self._sharings}
+        nothing = [None] * len(self._backings)
+        return {name: columns.pop(name, nothing) for name in COLUMNS} | columns
+
+
+_KNOWN: Final = kernel_fields(Mapping)
+_SHARING: Final = {letter: sharing_of(letter == b"s") for letter in (b"s", b"p")}
+
+
+def _backing_of_look(look: tuple[Any, ...]) -> Backing | None:
+    name, perms, device, codes, page_size = look
+    return backing_of(
+        name,
+        shared=perms[3] == "s",
+        writable=perms[1] == "w",
+        device_major=Device.parse(device.decode()).major,
+        vm_flags=codes,
+        kernel_page_size=page_size,
     )
-    columns = None if figures is None else _headers(header, len(ends))
-    if figures is None or columns is None:
-        return None
-    flags: Sequence[tuple[str, ...] | None] = [None] * len(ends)
-    if styles[-1].name == FLAGS:
-        lines = zip((ends[:, -2] + 1).tolist(), ends[:, -1].tolist(), strict=True)
-        found = _flags([data[start:end] for start, end in lines])
-        if found is None:
-            return None
-        flags = found
-    known = kernel_fields(Mapping)
-    for name in MAPPING_FIELDS:
-        columns.setdefault(name, [None] * len(ends))
-    columns.pop("extra")
-    for name, column in figures.items():
-        field = known.get(name)
-        columns[field.attribute if field else _column_of_extra(name)] = column
-    return _classed(columns, flags)
-
-
-def _figures(
-    data: bytes, array: np.ndarray[Any, Any], ends: np.ndarray[Any, Any], names: list[str]
-) -> dict[str, np.ndarray[Any, Any]] | None:
-    """The figures of all records; None where a line is not as in the first record."""
-    first, last = int(ends[0, 0]) + 1, int(ends[0, len(names)])
-    block = data[first : last + 1]
-    # Lines of the same lengths in each record, and the same bytes but for the figures.
-    inner = ends[:, : len(names) + 1] - ends[:, :1]
-    if (inner != inner[0]).any():
-        return None
-    blocks = np.lib.stride_tricks.sliding_window_view(array, len(block))[ends[:, 0] + 1]
-    lines = (inner[0] - 1).tolist()
-    is_figure = np.zeros(len(block), dtype=bool)
-    places = {}
-    for name, begin, end in zip(names, lines, lines[1:], strict=False):
-        digits_end = begin + 1 + len(block[begin + 1 : end].rstrip(b" kB"))
-        place = slice(max(digits_end - _FIGURE_WIDTH, begin + 2 + len(name)), digits_end)
-        if block[place.start - 1] not in b": \t":
-            return None  # more digits than the column is wide
-        is_figure[place] = True
-        places[name] = place
-    template = np.frombuffer(block, dtype=np.uint8)
-    if (blocks[:, ~is_figure] != template[~is_figure]).any():
-        return None
-    figures = {}
-    for name, place in places.items():
-        characters = blocks[:, place]
-        blank = characters == _BLANK
-        digits = characters - _ZERO  # wraps for what is below "0"
-        # Blanks, then digits, as the kernel writes them: no blank behind a digit, no zero
-        # before another digit.
-        if ((digits > 9) & ~blank).any() or blank[:, -1].any():  # noqa: PLR2004
-            return None
-        first = blank[:, :-1] & ~blank[:, 1:]
-        if (blank[:, 1:] & ~blank[:, :-1]).any() or (first & (digits[:, 1:] == 0))[:, :-1].any():
-            return None
-        if (digits[:, 0] == 0).any() and characters.shape[1] > 1:
-            return None
-        digits[blank] = 0
-        powers = 10 ** np.arange(characters.shape[1] - 1, -1, -1, dtype=np.int64)
-        figures[name] = digits.astype(np.int64) @ powers
-    return figures
-
-
-def _headers(text: bytes, count: int) -> Columns | None:
-    rows = HEADERS.findall(text)
-    if len(rows) != count:
-        return None
-    start, end, perms, offset, device, inode, name = zip(*rows, strict=True)
-    columns: Columns = {
-        "start": np.array([int(word, 16) for word in start], dtype=np.uint64),
-        "end": np.array([int(word, 16) for word in end], dtype=np.uint64),
-        "offset": np.array([int(word, 16) for word in offset], dtype=np.uint64),
-        "perms": _remembered(bytes.decode, perms),
-        "device": _remembered(lambda word: str(Device.parse(word.decode())), device),
-        "pathname": _remembered(texts.decode, name),
-    }
-    try:
-        columns["inode"] = np.array([int(word) for word in inode], dtype=np.uint64)
-    except OverflowError:
-        return None
-    if (columns["start"] >= columns["end"]).any() or "[rollup]" in columns["pathname"]:
-        return None
-    return columns
-
-
-def _flags(lines: list[bytes]) -> list[tuple[str, ...]] | None:
-    prefix = f"{FLAGS}:".encode()
-    if not all(line.startswith(prefix) for line in lines):
-        return None
-    found = _remembered(lambda line: codes(line[len(prefix) :]), lines)
-    return None if None in found else found
-
-
-def _classed(columns: Columns, flags: Sequence[tuple[str, ...] | None]) -> Columns:
-    """Add the two classes, worked out once for all mappings that look the same."""
-    pages = columns["kernel_page_size"]
-    looks = zip(
-        columns["pathname"],
-        columns["perms"],
-        columns["device"],
-        flags,
-        pages.tolist() if isinstance(pages, np.ndarray) else pages,
-        strict=True,
-    )
-
-    def classes(look: tuple[Any, ...]) -> Backing | None:
-        name, perms, device, codes, page_size = look
-        return backing_of(
-            name,
-            shared=perms[3] == "s",
-            writable=perms[1] == "w",
-            device_major=Device.parse(device).major,
-            vm_flags=codes,
-            kernel_page_size=page_size,
-        )
-
-    columns["backing"] = _remembered(classes, looks)
-    columns["sharing"] = _remembered(lambda perms: sharing_of(perms[3] == "s"), columns["perms"])
-    columns["vm_flags"] = _remembered(
-        lambda codes: None if codes is None else " ".join(codes), flags
-    )
-    return columns
-
-
-def _remembered(function: Callable[[Any], Any], values: Iterable[Any]) -> list[Any]:
-    """`function` of each value, asked once for each that differs."""
-    known: dict[Any, Any] = {}
-    out = []
-    for value in values:
-        if value not in known:
-            known[value] = function(value)
-        out.append(known[value])
-    return out

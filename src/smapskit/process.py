@@ -1,5 +1,5 @@
 """
-Live processes: the one room that touches /proc.
+Live processes as snapshots.
 
 One read of the kernel's file is not one moment: it gives some 4 KiB of text at a time and
 lets go of the address space in between. `Snapshot.check()` tells what contradicts itself.
@@ -8,19 +8,19 @@ lets go of the address space in between. `Snapshot.check()` tells what contradic
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from queue import SimpleQueue as Queue
-from threading import Thread
-from typing import TYPE_CHECKING, Final, NoReturn
+from os import PathLike
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from smapskit.errors import AccessDenied, ProcessNotFound, Unsupported
+from smapskit import procfs
+from smapskit.errors import ProcessNotFound
 from smapskit.records import Rollup
-from smapskit.smaps import parse_maps, parse_rollup, parse_smaps, whole_records
 from smapskit.smaps.grammar import NOTE_EMPTY
+from smapskit.smaps.kinds import MAPS, SMAPS, Kind
+from smapskit.smaps.parse import parse_pieces, parse_rollup
+from smapskit.smaps.parts import whole_records
 from smapskit.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -28,17 +28,12 @@ if TYPE_CHECKING:
 
     from smapskit.frames import Unit
 
-_PIECE = 1 << 20
-
-PROC: Final = Path("/proc")
-_KERNEL_THREAD = 0x00200000  # PF_KTHREAD in the flags of /proc/PID/stat
-
 NOTE_KERNEL_THREAD: Final = "a kernel thread: it has no memory map"
 NOTE_ZOMBIE: Final = "a zombie: it has ended, its memory is freed"
 NOTE_ENDING: Final = "no mappings: the process was ending"
 
 
-def read(pid: int, *, proc: Path = PROC) -> Snapshot:
+def read(pid: int, *, proc: PathLike[str] | str = procfs.PROC) -> Snapshot:
     """
     Read /proc/PID/smaps: every mapping of a process with all that the kernel counts.
 
@@ -55,19 +50,19 @@ def read(pid: int, *, proc: Path = PROC) -> Snapshot:
         AccessDenied: it is another user's; root or CAP_SYS_PTRACE may read it.
         Unsupported: this system has no procfs, or its kernel no smaps.
     """
-    return _snapshot(pid, "smaps", proc)
+    return _snapshot(pid, SMAPS, proc)
 
 
-def read_maps(pid: int, *, proc: Path = PROC) -> Snapshot:
+def read_maps(pid: int, *, proc: PathLike[str] | str = procfs.PROC) -> Snapshot:
     """
     Read /proc/PID/maps: the mappings without counters, many times cheaper than smaps.
 
     Returns and errors are those of `read`.
     """
-    return _snapshot(pid, "maps", proc)
+    return _snapshot(pid, MAPS, proc)
 
 
-def read_rollup(pid: int, *, proc: Path = PROC) -> Rollup:
+def read_rollup(pid: int, *, proc: PathLike[str] | str = procfs.PROC) -> Rollup:
     """
     Read /proc/PID/smaps_rollup: the kernel's own sums over all mappings (4.14 and later).
 
@@ -76,13 +71,15 @@ def read_rollup(pid: int, *, proc: Path = PROC) -> Rollup:
         AccessDenied: it is another user's.
         Unsupported: this system has no procfs, or its kernel no smaps_rollup.
     """
-    text = _text(pid, "smaps_rollup", proc)
+    text = procfs.read_file(pid, "smaps_rollup", proc)
     if not text:
         raise ProcessNotFound(errno.ESRCH, f"process {pid} has no memory map")
-    return parse_rollup(text, source=str(_file(pid, "smaps_rollup", proc)))
+    return parse_rollup(text, source=procfs.file_of(pid, "smaps_rollup", proc))
 
 
-def read_frame(pid: int, unit: Unit = "kB", *, proc: Path = PROC) -> DataFrame:
+def read_frame(
+    pid: int, unit: Unit = "kB", *, proc: PathLike[str] | str = procfs.PROC
+) -> DataFrame:
     """
     Read a live process's smaps into a DataFrame, as `read(pid).to_frame(unit)` gives it.
 
@@ -91,100 +88,24 @@ def read_frame(pid: int, unit: Unit = "kB", *, proc: Path = PROC) -> DataFrame:
     from smapskit import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
 
     time = datetime.now(UTC)
-    about = Snapshot((), pid, read_command(pid, proc=proc), time, str(_file(pid, "smaps", proc)))
-    return frames.frame_of_parts(whole_records(_pieces(pid, proc)), unit, about)
+    source = procfs.file_of(pid, "smaps", proc)
+    about = Snapshot((), pid, procfs.read_command(pid, proc), time, source)
+    return frames.frame_of_parts(whole_records(procfs.pieces(pid, "smaps", proc)), unit, about)
 
 
-def _pieces(pid: int, proc: Path) -> Iterator[bytes]:
-    """The text of smaps in pieces of about a megabyte, read ahead by a thread."""
-    pieces: Queue[bytes | OSError] = Queue()
-
-    def fill() -> None:
-        try:
-            with _file(pid, "smaps", proc).open("rb") as file:
-                while piece := file.read(_PIECE):
-                    pieces.put(piece)
-            pieces.put(b"")
-        except OSError as error:
-            pieces.put(error)
-
-    Thread(target=fill, daemon=True).start()
-    while piece := pieces.get():
-        if isinstance(piece, OSError):
-            _explain(piece, pid, "smaps", proc)
-        yield piece
-
-
-def read_command(pid: int, *, proc: Path = PROC) -> str:
-    """
-    The command line of a process as ps and pmap show it.
-
-    Its arguments joined by blanks; the name in brackets where it has none (a kernel thread,
-    a zombie), `?` where they are all empty. Undecodable bytes are surrogate escapes.
-
-    Raises:
-        ProcessNotFound, AccessDenied, Unsupported: as `read`.
-    """
-    raw = _text(pid, "cmdline", proc)
-    if raw:
-        text = raw.rstrip(b"\0").replace(b"\0", b" ").replace(b"\n", b" ")
-        if raw.endswith((b" ", b"\n")):  # a process that wrote over its arguments
-            text = text[:-1]
-        return text.decode("utf-8", "surrogateescape") or "?"
-    name, state, _ = _stat(pid, proc)
-    return f"[{name}] <defunct>" if state == "Z" else f"[{name}]"
-
-
-def _snapshot(pid: int, name: str, proc: Path) -> Snapshot:
+def _snapshot(pid: int, kind: Kind, proc: PathLike[str] | str) -> Snapshot:
     time = datetime.now(UTC)
-    text = _text(pid, name, proc)
-    command = read_command(pid, proc=proc)
-    parse = parse_smaps if name == "smaps" else parse_maps
-    snapshot = parse(text, source=str(_file(pid, name, proc)))
+    source = procfs.file_of(pid, kind.name, proc)
+    snapshot = parse_pieces(procfs.pieces(pid, kind.name, proc), kind, source)
+    command = procfs.read_command(pid, proc)
     notes = [note for note in snapshot.notes if note != NOTE_EMPTY]
     if not snapshot:
         notes.append(_why_empty(pid, proc))
     return attrs.evolve(snapshot, pid=pid, command=command, time=time, notes=tuple(notes))
 
 
-def _why_empty(pid: int, proc: Path) -> str:
-    _, state, flags = _stat(pid, proc)
-    if flags & _KERNEL_THREAD:
+def _why_empty(pid: int, proc: PathLike[str] | str) -> str:
+    _, state, flags = procfs.read_stat(pid, proc)
+    if flags & procfs.KERNEL_THREAD:
         return NOTE_KERNEL_THREAD
     return NOTE_ZOMBIE if state == "Z" else NOTE_ENDING
-
-
-def _stat(pid: int, proc: Path) -> tuple[str, str, int]:
-    """Name, state and flags."""
-    text = _text(pid, "stat", proc).decode("utf-8", "surrogateescape")
-    # The name may hold anything, blanks and parentheses too: it ends at the last one.
-    before, _, behind = text.rpartition(")")
-    words = behind.split()
-    return before.partition("(")[2], words[0], int(words[6])
-
-
-def _file(pid: int, name: str, proc: Path) -> Path:
-    return proc / str(int(pid)) / name
-
-
-def _text(pid: int, name: str, proc: Path) -> bytes:
-    try:
-        return _file(pid, name, proc).read_bytes()
-    except OSError as error:
-        _explain(error, pid, name, proc)
-
-
-def _explain(error: OSError, pid: int, name: str, proc: Path) -> NoReturn:
-    """Raise the error that says what to do, in place of the kernel's."""
-    if error.errno in (errno.EACCES, errno.EPERM):
-        msg = f"not permitted to read the {name} of process {pid}: run as its user or as root"
-        raise AccessDenied(error.errno, msg) from error
-    if not (proc / "self" / "stat").exists():
-        msg = f"{proc} is no Linux procfs: live reading needs one, saved captures do not"
-        raise Unsupported(errno.ENOSYS, msg) from error
-    if error.errno == errno.ENOENT and _file(pid, "stat", proc).exists():
-        msg = f"this kernel has no /proc/PID/{name}"
-        raise Unsupported(errno.ENOSYS, msg) from error
-    if error.errno == errno.ESRCH and _file(pid, "stat", proc).exists():
-        raise ProcessNotFound(errno.ESRCH, f"process {pid} has no memory map") from error
-    raise ProcessNotFound(errno.ESRCH, f"no process {pid}") from error

@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from smapskit.cli import series  # noqa: PLC0415
 
             return series.run_plot(words[1:])
+    from smapskit.cli import quick  # noqa: PLC0415
+
+    status = quick.run(words)
+    if status is not None:
+        return status
     from smapskit.cli import show  # noqa: PLC0415
 
     return show.run(words)

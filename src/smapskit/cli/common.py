@@ -7,10 +7,10 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from typing import IO, NoReturn
 
-from smapskit import captures, process
+from smapskit import captures, process, procfs
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, shown
 from smapskit.pmap.dialects import LayoutName
-from smapskit.pmap.write import first_line
+from smapskit.pmap.plain import first_line
 from smapskit.snapshot import Snapshot
 
 FAILURE = 1
@@ -56,7 +56,7 @@ def read_operand(operand: str, layout: LayoutName | Collection[str]) -> list[Sna
         return [read(pid)]
     except AccessDenied:
         # pmap names the process before it finds that it may not read it.
-        sys.stdout.write(first_line(pid, process.read_command(pid)) + "\n")
+        sys.stdout.write(first_line(pid, procfs.read_command(pid)) + "\n")
         raise
 
 

@@ -12,8 +12,9 @@ from smapskit.aggregate import GroupName
 from smapskit.cli.common import FAILURE, Parser, Reader, complain
 from smapskit.errors import SmapskitError, shown
 from smapskit.pmap.dialects import LayoutName
+from smapskit.pmap.plain import first_line
 from smapskit.pmap.rcfile import default_rc, parse_rc
-from smapskit.pmap.write import first_line, format_pmaps, overlaps
+from smapskit.pmap.write import format_pmaps, overlaps
 from smapskit.snapshot import Snapshot
 from smapskit.version import __version__
 

@@ -1,10 +1,5 @@
 """
-The text that pmap prints: read into records, and written from them.
+The text that pmap prints: read into records (`read`), and written from them (`write`).
 
 `dialects` is the one table of formats that both directions share.
 """
-
-from smapskit.pmap.read import parse_pmap, parse_pmaps
-from smapskit.pmap.write import format_pmap
-
-__all__ = ["format_pmap", "parse_pmap", "parse_pmaps"]

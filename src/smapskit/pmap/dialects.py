@@ -47,7 +47,7 @@ class Dialect(NamedTuple):
     row: str = ""
     rule: str = ""
     total: str = ""
-    """Formats, for what is written too."""
+    """Formats for what is written too: of a row by position, of the totals by name."""
     layout: LayoutName | None = None
 
     @property
@@ -68,7 +68,7 @@ DIALECTS: Final = (
         ("Address", "Kbytes", "RSS", "Dirty", "Mode", "Mapping"),
         ("start", "size", "rss", "pmap_dirty", MODE, NAME),
         header="Address           Kbytes     RSS   Dirty Mode  Mapping",
-        row="{start:016x} {size:>7} {rss:>7} {pmap_dirty:>7} {mode} {name}",
+        row="%016x %7s %7s %7s %s %s",
         rule="---------------- ------- ------- ------- ",
         total="total kB         {size:>7} {rss:>7} {pmap_dirty:>7}",
         layout="extended",
@@ -78,7 +78,7 @@ DIALECTS: Final = (
         ("Address", "Kbytes", "Mode", "Offset", "Device", "Mapping"),
         ("start", "size", MODE, "offset", "device", NAME),
         header="Address           Kbytes Mode  Offset           Device    Mapping",
-        row="{start:016x} {size:>7} {mode} {offset} {device} {name}",
+        row="%016x %7s %s %16s %9s %s",
         total="mapped: {size}K    writeable/private: {writable_private}K    shared: {shared}K",
         layout="device",
     ),
@@ -114,7 +114,7 @@ DIALECTS: Final = (
         "procps",
         (),
         ("start", "size", MODE, NAME),
-        row="{start:016x} {size:>6}K {mode} {name}",
+        row="%016x %6sK %s %s",
         total=" total {size:>16}K",
         layout="short",
     ),

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from collections.abc import Mapping as MappingOf
 from typing import Any, get_args
 
-from smapskit.classify import PMAP_ANON, PMAP_SHM, PMAP_STACK
 from smapskit.pmap.dialects import (
     DETAIL_COLUMNS,
     FLAGS_COLUMN,
     HIDDEN_BY_X,
     MAPPING_COLUMN,
+    MODE,
+    NAME,
     WRITTEN,
     Dialect,
     LayoutName,
 )
+from smapskit.pmap.plain import UNKNOWN, first_line, mode_of, name_of, plain_table
 from smapskit.records import Mapping, kernel_fields
 from smapskit.snapshot import Snapshot, default_layout
 from smapskit.texts import printable
 
 _FIELDS = kernel_fields(Mapping)
-_UNKNOWN = "-"
-_SYSV = re.compile(r"/SYSV[0-9a-f]{8}")
-# Names that the kernel gives without a path: pmap has one word for all of them.
-_PATHLESS = re.compile(r"\[.*\]|(?:anon_inode|socket|pipe|dmabuf):.*|", re.DOTALL)
 
 
 def format_pmap(
@@ -80,7 +77,8 @@ def format_pmaps(
         if isinstance(layout, str) and layout in WRITTEN:
             dialect = WRITTEN[layout]
             shown = [m for m in snapshot if overlaps(m, range)]
-            lines += _plain_table(shown, dialect, show_path=show_path, quiet=quiet)
+            rows = list(_plain_rows(shown, dialect, show_path=show_path))
+            lines += plain_table(rows, dialect, quiet=quiet)
         else:
             choose = _chooser(layout)
             lines += _detail_table(
@@ -89,83 +87,35 @@ def format_pmaps(
         yield "".join(f"{line}\n" for line in lines)
 
 
-def first_line(pid: int, command: str | None) -> str:
-    """The line that names the process."""
-    return f"{pid}:   {printable(command or '')}"
-
-
 def overlaps(mapping: Mapping, range_: tuple[int, int] | None) -> bool:
     """Whether a mapping has addresses in a range of the lowest and the highest one."""
     return range_ is None or (mapping.end > range_[0] and mapping.start <= range_[1])
 
 
-# ---- the short, the extended and the device table ----------------------------------------
-
-
-def _plain_table(
-    mappings: list[Mapping], dialect: Dialect, *, show_path: bool, quiet: bool
-) -> Iterator[str]:
-    if dialect.header and not quiet:
-        yield dialect.header
-    row = dialect.row.format_map
+def _plain_rows(
+    mappings: Iterable[Mapping], dialect: Dialect, *, show_path: bool
+) -> Iterator[tuple[Any, ...]]:
     for mapping in mappings:
-        yield row(_cells(mapping, dialect, show_path=show_path))
-    if quiet:
-        return
-    if dialect.rule:
-        yield dialect.rule
-    sums = {what: _sum(_figure(mapping, what) for mapping in mappings) for what in dialect.figures}
-    yield dialect.total.format_map(
-        sums
-        | {
-            "writable_private": sum(m.size for m in mappings if m.is_private and m.perms.write),
-            "shared": sum(m.size for m in mappings if m.is_shared),
-        }
-    )
-
-
-def _cells(mapping: Mapping, dialect: Dialect, *, show_path: bool) -> dict[str, Any]:
-    cells: dict[str, Any] = {what: _figure(mapping, what) for what in dialect.figures}
-    perms = str(mapping.perms)
-    cells |= {
-        "start": mapping.start,
-        "mode": f"{perms[:3]}{'s' if mapping.is_shared else '-'}-",
-        "name": printable(_name(mapping, show_path=show_path)),
-    }
-    if "device" in dialect.columns:
+        cells: dict[str, Any] = {what: _figure(mapping, what) for what in dialect.figures}
         device, offset = mapping.device, mapping.offset
-        cells["offset"] = f"{_UNKNOWN:>16}" if offset is None else f"{offset:016x}"
-        cells["device"] = (
-            f"{_UNKNOWN:>9}" if device is None else f"{device.major:03x}:{device.minor:05x}"
-        )
-    return cells
+        cells |= {
+            "start": mapping.start,
+            MODE: mode_of(str(mapping.perms)),
+            "offset": UNKNOWN if offset is None else f"{offset:016x}",
+            "device": UNKNOWN if device is None else f"{device.major:03x}:{device.minor:05x}",
+            NAME: name_of(
+                mapping.pathname,
+                None if device is None else device.major,
+                mapping.inode,
+                show_path=show_path,
+            ),
+        }
+        yield tuple(map(cells.__getitem__, dialect.columns))
 
 
 def _figure(mapping: Mapping, what: str) -> int | str:
     figure = mapping.dirty if what == "pmap_dirty" else getattr(mapping, what)
-    return _UNKNOWN if figure is None else figure
-
-
-def _sum(figures: Iterable[int | str]) -> int | str:
-    """The sum; unknown where all figures are, 0 where there are none."""
-    kept = list(figures)
-    known = [figure for figure in kept if isinstance(figure, int)]
-    return sum(known) if known or not kept else _UNKNOWN
-
-
-def _name(mapping: Mapping, *, show_path: bool) -> str:
-    name = mapping.pathname
-    if name in (PMAP_ANON, PMAP_STACK) or name.startswith(PMAP_SHM):
-        return f"  {name}"  # read from a pmap text
-    if _SYSV.match(name) and mapping.device is not None and mapping.device.major == 0:
-        return f"  [ shmid=0x{mapping.inode:x} ]"
-    slash = name.rfind("/")
-    if slash >= 0:
-        return name[name.find("/") :] if show_path else name[slash + 1 :] or "/"
-    if name == "[stack]":
-        return f"  {PMAP_STACK}"
-    # In a pmap text, which knows no inode, a name without a slash is a file's.
-    return name if mapping.inode is None or not _PATHLESS.fullmatch(name) else f"  {PMAP_ANON}"
+    return UNKNOWN if figure is None else figure
 
 
 # ---- -X, -XX and rc files ----------------------------------------------------------------
@@ -223,7 +173,7 @@ def _detail_table(
             f"{_place(mapping, name):>{place_width[name]}}" for name in (DETAIL_COLUMNS[0], *places)
         ]
         figures = ((columns[name][position], widths[name]) for name in names)
-        cells += [f"{_UNKNOWN if f is None else f:>{width}}" for f, width in figures]
+        cells += [f"{UNKNOWN if f is None else f:>{width}}" for f, width in figures]
         if show_flags:
             cells.append(f"{_flags(mapping):>{place_width[FLAGS_COLUMN]}}")
         if choose(MAPPING_COLUMN):
@@ -245,9 +195,9 @@ def _detail(mapping: Mapping, name: str) -> int | None:
 _PLACES: MappingOf[str, Callable[[Mapping], str]] = {
     "Address": lambda mapping: f"{mapping.start:08x}",
     "Perm": lambda mapping: str(mapping.perms),
-    "Offset": lambda mapping: _UNKNOWN if mapping.offset is None else f"{mapping.offset:08x}",
-    "Device": lambda mapping: _UNKNOWN if mapping.device is None else str(mapping.device),
-    "Inode": lambda mapping: _UNKNOWN if mapping.inode is None else str(mapping.inode),
+    "Offset": lambda mapping: UNKNOWN if mapping.offset is None else f"{mapping.offset:08x}",
+    "Device": lambda mapping: UNKNOWN if mapping.device is None else str(mapping.device),
+    "Inode": lambda mapping: UNKNOWN if mapping.inode is None else str(mapping.inode),
 }
 
 

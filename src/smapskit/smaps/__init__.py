@@ -1,26 +1,7 @@
 """
 The text of smaps, smaps_rollup and maps: read into records, and written from them.
 
-Two readers give the same records: `at_once` has the whole text matched in C where all
-records look like the first; `lines` reads everything else, and says what is wrong.
+`parse` and `write` are what others call. Two readers give the same records: `at_once` has
+the text of many mappings read by NumPy where all records look alike; `lines` reads
+everything else, and says what is wrong. `few` picks a few figures, without records.
 """
-
-from smapskit.smaps.parse import (
-    iter_mappings,
-    parse_maps,
-    parse_rollup,
-    parse_smaps,
-    prepared,
-    whole_records,
-)
-from smapskit.smaps.write import format_smaps
-
-__all__ = [
-    "format_smaps",
-    "iter_mappings",
-    "parse_maps",
-    "parse_rollup",
-    "parse_smaps",
-    "prepared",
-    "whole_records",
-]

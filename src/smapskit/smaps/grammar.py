@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
-
-from smapskit.records import KernelField, Mapping, Rollup, kernel_fields
+from typing import Final
 
 _START_END = rb"([0-9a-f]{1,16})-([0-9a-f]{1,16})"
 HEADER_PATTERN: Final = (
@@ -18,7 +16,6 @@ HEADER_PATTERN: Final = (
 
 HEADER: Final = re.compile(HEADER_PATTERN)
 HEADERS: Final = re.compile(rb"^" + HEADER_PATTERN + rb"$", re.MULTILINE)
-_CODE = re.compile(r"[!-~]{2}")
 FIELD: Final = re.compile(rb"([A-Za-z][A-Za-z0-9_]*+):([ \t]*+)(.*+)", re.DOTALL)
 FIGURE: Final = re.compile(rb"(0|[1-9][0-9]*+)( kB|)[ \t]*+")
 
@@ -34,22 +31,3 @@ NOTE_EMPTY: Final = "the text is empty: a kernel thread's, or of a process that 
 NOTE_NO_NEWLINE: Final = "the text does not end in a newline: its last line may be cut"
 NOTE_CUT: Final = "the text is cut within a record, which was left out"
 NOTE_TWICE: Final = "a field stands twice in a record, with the same figure"
-
-
-class Kind(NamedTuple):
-    """One of the kernel's three files."""
-
-    name: str
-    table: dict[str, KernelField]
-    has_fields: bool = True
-
-
-SMAPS: Final = Kind("smaps", kernel_fields(Mapping))
-ROLLUP: Final = Kind("smaps_rollup", kernel_fields(Rollup))
-MAPS: Final = Kind("maps", {}, has_fields=False)
-
-
-def codes(text: bytes) -> tuple[str, ...] | None:
-    """The two-letter codes of VmFlags; None where one is none."""
-    words = text.decode("ascii", "replace").split()
-    return tuple(words) if all(map(_CODE.fullmatch, words)) else None

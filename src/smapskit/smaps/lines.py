@@ -26,15 +26,14 @@ from smapskit.smaps.grammar import (
     LARGEST_INODE,
     NOTE_CUT,
     NOTE_TWICE,
-    ROLLUP,
     ROLLUP_NAME,
-    Kind,
-    codes,
 )
+from smapskit.smaps.kinds import ROLLUP, Kind, codes
 from smapskit.smaps.layout import HEADERS_TO_LEARN_FROM, learnt_layout, style_of
 from smapskit.snapshot import FieldStyle, Layout
 
 _LIKE_HEADER = re.compile(rb"[0-9a-fA-F]+-[0-9a-fA-F]+ ")
+_MOST_SEEN = 4096
 _PREAMBLE = 5  # lines that may stand before a pasted listing: a prompt, its command
 
 
@@ -80,6 +79,8 @@ class Reader:
         self.order: list[str] = []
         self.styles: dict[str, FieldStyle] = {}
         self._headers: list[re.Match[bytes]] = []
+        # Most lines are those of an earlier record again: what they say is kept.
+        self._seen: dict[bytes, tuple[str, str, Any]] = {}
         self._number = 0
         self._line = b""
         self._only_blanks = True
@@ -89,12 +90,20 @@ class Reader:
         """Of the text as far as it was read."""
         return learnt_layout([self.styles[name] for name in self.order], self._headers)
 
-    def read(self, lines: Iterable[bytes]) -> Iterator[Record]:
+    def read(self, lines: Iterable[bytes]) -> Iterator[Record]:  # noqa: C901  in a hurry
         """The records, each when the line behind its last one is reached."""
         record: Record | None = None
         complete: list[str] = []  # the fields of the record before
-        for self._number, self._line in enumerate(lines, 1):
-            line = self._line
+        seen = self._seen
+        number, line = 0, b""
+        for number, line in enumerate(lines, 1):
+            if record is not None and line in seen:
+                name, key, value = seen[line]
+                if key not in record.values:
+                    record.values[key] = value
+                    record.names.append(name)
+                    continue
+            self._number, self._line = number, line
             if header := HEADER.fullmatch(line):
                 if record is not None:
                     self._check_has_fields(record)
@@ -105,6 +114,7 @@ class Reader:
                 self._add(record, field)
             elif line.strip():
                 self._skip(line, before=record is None)
+        self._number, self._line = number, line
         if record is None:
             if self._number and not self._only_blanks:
                 raise self._error(f"{EXPECTED_HEADER}, got none")
@@ -161,6 +171,8 @@ class Reader:
                 self.order.insert(0 if before is None else self.order.index(before) + 1, name)
         target[key] = value
         record.names.append(name)
+        if known is not None and len(self._seen) < _MOST_SEEN:
+            self._seen[self._line] = (name, key, value)
 
     def _known(self, field: KernelField, text: bytes) -> int | tuple[str, ...]:
         if field.unit == "codes":

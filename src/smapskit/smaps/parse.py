@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 
 from smapskit import texts
 from smapskit.errors import ParseError
 from smapskit.records import Mapping, Rollup
-from smapskit.smaps.at_once import read_at_once
-from smapskit.smaps.grammar import (
-    HEADER,
-    MAPS,
-    NOTE_EMPTY,
-    NOTE_NO_NEWLINE,
-    ROLLUP,
-    ROLLUP_NAME,
-    SMAPS,
-    Kind,
-)
+from smapskit.smaps.at_once import is_worth_it, read_at_once
+from smapskit.smaps.grammar import HEADER, NOTE_EMPTY, NOTE_NO_NEWLINE, ROLLUP_NAME
+from smapskit.smaps.kinds import MAPS, ROLLUP, SMAPS, Kind
 from smapskit.smaps.lines import Reader, to_mapping
+from smapskit.smaps.parts import parts_of, whole_records
 from smapskit.snapshot import Snapshot
 
 
@@ -67,6 +61,24 @@ def parse_rollup(text: str | bytes, *, source: str | None = None) -> Rollup:
     return Rollup(start=record.start, end=record.end, extra=record.extra, **record.values)
 
 
+def parse_pieces(pieces: Iterable[bytes], kind: Kind, source: str | None) -> Snapshot:
+    """Read a text of the kernel's that comes in pieces, each while the next is on its way."""
+    kept: list[bytes] = []
+
+    def kept_too() -> Iterator[bytes]:
+        for piece in pieces:
+            kept.append(piece)
+            yield piece
+
+    parts = kept_too()
+    if is_worth_it(len(next(parts, b""))):
+        at_once = read_at_once(whole_records(chain(kept[:1], parts)), kind)
+        if at_once is not None:
+            return Snapshot(tuple(at_once[0]), source=source, layout=at_once[1])
+    kept.extend(pieces)
+    return _parse(b"".join(kept), kind, source)
+
+
 def iter_mappings(lines: Iterable[str | bytes], *, source: str | None = None) -> Iterator[Mapping]:
     """
     Read smaps from an open file or any iterable of lines, one mapping at a time.
@@ -81,24 +93,9 @@ def iter_mappings(lines: Iterable[str | bytes], *, source: str | None = None) ->
     return map(to_mapping, Reader(SMAPS, source).read(texts.as_lines(lines)))
 
 
-def whole_records(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a text that comes in pieces anew, between records."""
-    rest = b""
-    for piece in pieces:
-        text = rest + piece
-        cut = len(text)
-        while (cut := text.rfind(b"\n", 0, cut)) > 0:
-            if HEADER.match(text, cut + 1):
-                yield text[: cut + 1]
-                break
-        rest = text[cut + 1 :] if cut > 0 else text
-    if rest:
-        yield rest
-
-
 def _parse(text: str | bytes, kind: Kind, source: str | None, *, strict: bool = True) -> Snapshot:
     data, notes = prepared(text, source)
-    at_once = read_at_once(data, kind)
+    at_once = read_at_once(parts_of(data), kind) if is_worth_it(len(data)) else None
     if at_once is not None:
         mappings, layout = at_once
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from smapskit.smaps.grammar import SMAPS
+from smapskit.smaps.kinds import SMAPS
 from smapskit.smaps.layout import header_line
 from smapskit.snapshot import Snapshot, default_layout
 

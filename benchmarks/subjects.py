@@ -1,0 +1,66 @@
+"""
+Processes to measure on: as many mappings as one wants, made by a program of its own.
+
+    python benchmarks/subjects.py MAPPINGS MIB     says "ready", lives until its input ends
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+PAGE = mmap.PAGESIZE
+
+
+@contextmanager
+def subject(mappings: int, mib: int = 0) -> Iterator[int]:
+    """The pid of a process with about as many mappings, and so many MiB resident in one."""
+    command = [sys.executable, "-S", __file__, str(mappings), str(mib)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None  # noqa: S101  asked for
+        assert process.stdin is not None  # noqa: S101
+        process.stdout.readline()
+        try:
+            yield process.pid
+        finally:
+            process.stdin.close()
+
+
+def main(mappings: int, mib: int) -> None:
+    """Map pages of a file, shared and private, and anonymous ones, so that none of them merge."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Not mmap.mmap: it keeps a descriptor for each.
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    with tempfile.NamedTemporaryFile() as file:
+        file.truncate(2 * (mappings + 1) * PAGE)
+        writable = mmap.PROT_READ | mmap.PROT_WRITE
+        kinds = (
+            (file.fileno(), mmap.MAP_SHARED, mmap.PROT_READ),
+            (-1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, writable),
+            (file.fileno(), mmap.MAP_PRIVATE, writable),
+        )
+        for number in range(mappings):
+            descriptor, flags, prot = kinds[number % len(kinds)]
+            offset = 0 if descriptor < 0 else 2 * number * PAGE  # none is the next one's neighbour
+            address = libc.mmap(None, PAGE, prot, flags, descriptor, offset)
+            if address == ctypes.c_void_p(-1).value:
+                raise OSError(ctypes.get_errno(), "mmap")
+            byte = ctypes.c_char.from_address(address)
+            if prot == writable:
+                byte.value = b"x"
+            else:
+                byte.value  # noqa: B018  reading it brings the page in
+    large = mmap.mmap(-1, max(1, mib) << 20)
+    large.write(bytes(mib << 20))
+    print("ready", flush=True)
+    sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]))
