@@ -89,3 +89,19 @@ def test_neither_pandas_nor_numpy_is_loaded(code: str, process_folder: Path) -> 
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"pandas", "numpy"}.isdisjoint(run.stderr.split())
     assert "smapskit" in run.stderr.split()
+
+
+def test_the_quick_table_loads_no_more_than_it_needs() -> None:
+    code = "import sys, os, smapskit.cli; smapskit.cli.main([str(os.getpid())]); "
+    code += "print(*sys.modules, file=sys.stderr)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stderr.split())
+    assert {"attr", "argparse", "datetime", "smapskit.records"}.isdisjoint(loaded)
+
+
+def test_every_public_name_has_a_home() -> None:
+    assert {*smapskit._HOME_OF, "__version__"} == set(smapskit.__all__)
+    assert all(hasattr(smapskit, name) for name in smapskit.__all__)
+    assert set(smapskit.__all__) <= set(dir(smapskit))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        smapskit.nonsense  # noqa: B018

@@ -9,7 +9,7 @@ same fields in fixed columns. What else it meets it leaves to the first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -20,13 +20,13 @@ import pandas as pd
 
 from smapskit import texts
 from smapskit.aggregate import Difference, Kind
-from smapskit.classify import Backing, Sharing, backing_of, sharing_of
+from smapskit.classify import Backing, Sharing, sharing_of
 from smapskit.records import COUNTERS, MAPPING_FIELDS, Device, Mapping, Permissions, kernel_fields
 from smapskit.smaps.at_once import Columns as TextColumns
-from smapskit.smaps.at_once import Memo, Template
+from smapskit.smaps.at_once import Memo, Template, backing_of_look
 from smapskit.smaps.grammar import ROLLUP_NAME
 from smapskit.smaps.parse import parse_smaps, prepared
-from smapskit.smaps.parts import parts_of
+from smapskit.smaps.parts import keeping, parts_of
 from smapskit.snapshot import Snapshot
 
 Unit = Literal["kB", "MiB", "bytes"]
@@ -334,19 +334,14 @@ def frame_of_parts(parts: Iterable[bytes], unit: Unit, about: Snapshot) -> pd.Da
         unit: as in `to_frame`.
         about: pid, command, time and source.
     """
+    parts = iter(parts)
     kept: list[bytes] = []
-    columns = _columns_of_parts(_keeping(parts, kept))
+    columns = _columns_of_parts(keeping(parts, kept))
     if columns is not None:
         return _frame(columns, unit, about)
     kept += parts
     snapshot = parse_smaps(b"".join(kept), source=about.source)
     return to_frame(attrs.evolve(about, mappings=snapshot.mappings), unit)
-
-
-def _keeping(parts: Iterable[bytes], kept: list[bytes]) -> Iterator[bytes]:
-    for part in parts:
-        kept.append(part)
-        yield part
 
 
 def _columns_of_parts(parts: Iterable[bytes]) -> Columns | None:
@@ -367,23 +362,22 @@ class _Words:
     """A column of words: those that differ, and for each part the number of each row's."""
 
     def __init__(self, word_of: Callable[[Any], str | None]) -> None:
-        self.words: list[str | None] = []
+        self._differing: list[str | None] = []
         self._word_of = word_of
         self._number = Memo(self._new)
         self._numbers: list[np.ndarray[Any, Any]] = []
 
     def _new(self, key: Any) -> int:
-        self.words.append(self._word_of(key))
-        return len(self.words) - 1
+        self._differing.append(self._word_of(key))
+        return len(self._differing) - 1
 
-    def add(self, keys: Sequence[Any]) -> list[str | None]:
-        """Add a part's rows, and tell their words."""
+    def add(self, keys: Sequence[Any]) -> None:
+        """Add a part's rows."""
         numbers = list(map(self._number.__getitem__, keys))
         self._numbers.append(np.array(numbers, dtype=np.intp))
-        return list(map(self.words.__getitem__, numbers))
 
     def column(self) -> Any:
-        return _strings(self.words).take(np.concatenate(self._numbers))
+        return _strings(self._differing).take(np.concatenate(self._numbers))
 
 
 class _Gathered:
@@ -397,7 +391,7 @@ class _Gathered:
             "pathname": _Words(texts.decode),
             "vm_flags": _Words(lambda codes: None if codes is None else " ".join(codes)),
         }
-        self._backing = Memo(_backing_of_look)
+        self._backing = Memo(backing_of_look)
         self._backings: list[Backing | None] = []
         self._sharings: list[Sharing] = []
 
@@ -416,21 +410,15 @@ class _Gathered:
         for field_name, figures in columns.figures.items():
             field = _KNOWN.get(field_name)
             arrays[field.attribute if field else _column_of_extra(field_name)] = figures
-        if (arrays["start"] >= arrays["end"]).any():
+        if (arrays["start"] >= arrays["end"]).any() or ROLLUP_NAME.encode() in name:
             return False
         for column, array in arrays.items():
             self._arrays.setdefault(column, []).append(array)
-        flags = [None] * len(columns) if columns.flags is None else columns.flags
-        names = self._words["pathname"].add(name)
-        if ROLLUP_NAME.encode() in name:
-            return False
+        self._words["perms"].add(perms)
         self._words["device"].add(device)
-        self._words["vm_flags"].add(flags)
-        pages = arrays.get("kernel_page_size")
-        sizes = [None] * len(columns) if pages is None else pages.tolist()
-        modes = self._words["perms"].add(perms)
-        looks = zip(names, modes, device, flags, sizes, strict=True)
-        self._backings += map(self._backing.__getitem__, looks)
+        self._words["pathname"].add(name)
+        self._words["vm_flags"].add(columns.flags or [None] * len(columns))
+        self._backings += map(self._backing.__getitem__, columns.looks())
         self._sharings += [_SHARING[word[3:]] for word in perms]
         return True
 
@@ -445,15 +433,3 @@ class _Gathered:
 
 _KNOWN: Final = kernel_fields(Mapping)
 _SHARING: Final = {letter: sharing_of(letter == b"s") for letter in (b"s", b"p")}
-
-
-def _backing_of_look(look: tuple[Any, ...]) -> Backing | None:
-    name, perms, device, codes, page_size = look
-    return backing_of(
-        name,
-        shared=perms[3] == "s",
-        writable=perms[1] == "w",
-        device_major=Device.parse(device.decode()).major,
-        vm_flags=codes,
-        kernel_page_size=page_size,
-    )

@@ -8,19 +8,23 @@ lets go of the address space in between. `Snapshot.check()` tells what contradic
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from datetime import UTC, datetime
 from os import PathLike
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from smapskit import procfs
+from smapskit.aggregate import GroupName
 from smapskit.errors import ProcessNotFound
-from smapskit.records import Rollup
+from smapskit.records import Mapping, Rollup
+from smapskit.smaps import sums
 from smapskit.smaps.grammar import NOTE_EMPTY
 from smapskit.smaps.kinds import MAPS, SMAPS, Kind
 from smapskit.smaps.parse import parse_pieces, parse_rollup
 from smapskit.smaps.parts import whole_records
+from smapskit.smaps.sums import Sums
 from smapskit.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -91,6 +95,21 @@ def read_frame(
     source = procfs.file_of(pid, "smaps", proc)
     about = Snapshot((), pid, procfs.read_command(pid, proc), time, source)
     return frames.frame_of_parts(whole_records(procfs.pieces(pid, "smaps", proc)), unit, about)
+
+
+def read_sums(
+    pid: int,
+    by: GroupName | Callable[[Mapping], Any] | None = None,
+    *,
+    proc: PathLike[str] | str = procfs.PROC,
+) -> dict[Any, Sums]:
+    """
+    Read /proc/PID/smaps and add it up, as `group_by` does, without records where it can.
+
+    Args, Returns: as `smapskit.smaps.sums.read_sums`. Errors are those of `read`.
+    """
+    source = procfs.file_of(pid, "smaps", proc)
+    return sums.read_sums(procfs.pieces(pid, "smaps", proc), by, source)
 
 
 def _snapshot(pid: int, kind: Kind, proc: PathLike[str] | str) -> Snapshot:

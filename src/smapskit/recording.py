@@ -14,17 +14,18 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from collections.abc import Mapping as MappingOf
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 
 import attrs
 
-from smapskit import process
-from smapskit.aggregate import GroupName, group_by, shared_rss, totals
+from smapskit import process, procfs
+from smapskit.aggregate import GroupName, totals
 from smapskit.errors import ParseError, ProcessNotFound
 from smapskit.records import COUNTERS, Mapping, Totals
 from smapskit.snapshot import Snapshot
@@ -65,10 +66,23 @@ def sample(
         AccessDenied, Unsupported: as `smapskit.read`.
         ValueError: an interval that is not above 0.
     """
+    _expect_interval(interval)
+    return _steadily(partial(read, pid), interval, duration)
+
+
+def _expect_interval(interval: float) -> None:
     if interval <= 0:
         raise ValueError(f"expected an interval above 0 seconds, got {interval}")
+
+
+Moment = TypeVar("Moment", bound=Sized)
+
+
+def _steadily(
+    read: Callable[[], Moment], interval: float, duration: float | None
+) -> Iterator[Moment]:
     begin = time.monotonic()
-    yield read(pid)
+    yield read()
     # Counted in ticks: in seconds, 3 times 0.1 would be more than 0.3.
     last = math.inf if duration is None else math.floor(duration / interval + 1e-9)
     tick = 0
@@ -79,12 +93,12 @@ def sample(
         due = tick * interval
         time.sleep(max(0.0, begin + due - time.monotonic()))
         try:
-            snapshot = read(pid)
+            moment = read()
         except ProcessNotFound:
             return
-        if not snapshot:  # a zombie, or about to be one
+        if not moment:  # a zombie, or about to be one
             return
-        yield snapshot
+        yield moment
 
 
 @attrs.frozen
@@ -289,21 +303,21 @@ def record(
         ProcessNotFound, AccessDenied, Unsupported: at the first reading, as `smapskit.read`.
         OSError: the file can't be written; what stands in it then can be read.
     """
-    reader = _TimedReader(interval)
-    moments = sample(pid, interval, duration, read=reader)
-    first = next(moments)
+    _expect_interval(interval)
+    reader = _TimedReader(pid, by)
+    moments = _steadily(reader, interval, duration)
+    found = next(moments)
     name = getattr(by, "__name__", "a function") if callable(by) else by
-    about = Recording((), pid, first.command, interval, name)
+    about = Recording((), pid, procfs.read_command(pid), interval, name)
     rows: list[Row] = []
     with _open(path, about) as keep:
         try:
             while True:
-                found = list(reader.rows(first, by))
                 rows += found
                 keep(found)
                 if each is not None:
                     each(found)
-                first = next(moments)
+                found = next(moments)
         except (StopIteration, KeyboardInterrupt):
             pass
     recording = attrs.evolve(about, rows=tuple(rows))
@@ -314,35 +328,25 @@ def record(
 
 
 class _TimedReader:
-    """Reads, and knows when it did and how long it took."""
+    """Reads sums as rows, and knows when it did and how long it took."""
 
-    def __init__(self, interval: float) -> None:
-        self.interval = interval
+    def __init__(self, pid: int, by: By | None) -> None:
+        self.pid = pid
+        self.by: Any = _each_mapping if by == "mapping" else by
         self.begin: float | None = None
-        self.at = 0.0
 
-    def __call__(self, pid: int) -> Snapshot:
-        self.at = time.monotonic()
+    def __call__(self) -> list[Row]:
+        moment = datetime.now(UTC)
+        at = time.monotonic()
         if self.begin is None:
-            self.begin = self.at
-        return process.read(pid)
-
-    def rows(self, snapshot: Snapshot, by: By | None) -> Iterator[Row]:
-        assert self.begin is not None  # noqa: S101  it was called before
-        groups: Any = {"": totals(snapshot)}
-        shared: Any = {"": shared_rss(snapshot)}
-        if by is not None:
-            key: Any = _each_mapping if by == "mapping" else by
-            groups = group_by(snapshot, key)
-            shared = {
-                name: sums.rss or 0 for name, sums in group_by(snapshot.shared(), key).items()
-            }
-        moment = snapshot.time or datetime.now(UTC)
-        seconds = round(self.at - self.begin, 6)
-        reading = round(time.monotonic() - self.at, 6)
-        for name, sums in groups.items():
-            group = "not known" if name is None else str(name)
-            yield Row(moment, seconds, reading, group, sums, shared.get(name, 0))
+            self.begin = at
+        groups = process.read_sums(self.pid, self.by)
+        reading = round(time.monotonic() - at, 6)
+        seconds = round(at - self.begin, 6)
+        return [
+            Row(moment, seconds, reading, "not known" if key is None else str(key), *sums)
+            for key, sums in groups.items()
+        ]
 
 
 def _each_mapping(mapping: Mapping) -> str:

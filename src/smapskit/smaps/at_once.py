@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from smapskit import texts
+from smapskit.classify import Backing, backing_of
 from smapskit.errors import ParseError
-from smapskit.records import MAPPING_FIELDS, Device, Mapping, Permissions
+from smapskit.records import MAPPING_FIELDS, Device, Draft, Mapping, Permissions
 from smapskit.smaps.grammar import HEADER, HEADER_PATTERN, HEADERS, LARGEST_INODE, ROLLUP_NAME
 from smapskit.smaps.kinds import SMAPS, Kind, codes
 from smapskit.smaps.layout import HEADERS_TO_LEARN_FROM, learnt_layout
@@ -56,6 +57,27 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.headers[0])
+
+    def looks(self) -> Iterator[tuple[bytes, bytes, bytes, Any, int | None]]:
+        """All that the backing of each mapping follows from: see `backing_of_look`."""
+        _, _, perms, _, device, _, name = self.headers
+        nothing = [None] * len(self)
+        pages = self.figures.get("KernelPageSize")
+        sizes = nothing if pages is None else pages.tolist()
+        return zip(name, perms, device, self.flags or nothing, sizes, strict=True)
+
+
+def backing_of_look(look: tuple[bytes, bytes, bytes, Any, int | None]) -> Backing | None:
+    """The backing of what a text shows: name, permissions, device, flags and page size."""
+    name, perms, device, flags, page_size = look
+    return backing_of(
+        texts.decode(name),
+        shared=perms[3:] == b"s",
+        writable=perms[1:2] == b"w",
+        device_major=Device.parse(device.decode()).major,
+        vm_flags=flags,
+        kernel_page_size=page_size,
+    )
 
 
 class Memo(dict[Any, Any]):
@@ -288,15 +310,13 @@ def _mappings(columns: Columns, kind: Kind) -> list[Mapping] | None:
         field.attribute: lists.pop(name) for name, field in kind.table.items() if name in lists
     }
     sizes = known.get("size") or [(e - s) // 1024 for s, e in zip(starts, ends, strict=True)]
-    extras: Iterable[dict[str, int | str]] = (
-        [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-        if lists
-        else ({} for _ in starts)
-    )
-    make = cast("Callable[..., Mapping]", Mapping)  # by position: see records
-    return list(
+    # One empty dict for all: no type checker lets anybody write to it.
+    extras: Iterable[dict[str, int | str]] = repeat({})
+    if lists:
+        extras = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    mappings: list[Any] = list(
         map(
-            make,
+            Draft,  # by position: see records
             starts,
             ends,
             [permissions[word] for word in perms],
@@ -310,3 +330,6 @@ def _mappings(columns: Columns, kind: Kind) -> list[Mapping] | None:
             extras,
         )
     )
+    for mapping in mappings:
+        mapping.__class__ = Mapping
+    return mappings

@@ -12,7 +12,7 @@ from smapskit.smaps.at_once import is_worth_it, read_at_once
 from smapskit.smaps.grammar import HEADER, NOTE_EMPTY, NOTE_NO_NEWLINE, ROLLUP_NAME
 from smapskit.smaps.kinds import MAPS, ROLLUP, SMAPS, Kind
 from smapskit.smaps.lines import Reader, to_mapping
-from smapskit.smaps.parts import parts_of, whole_records
+from smapskit.smaps.parts import keeping, parts_of, whole_records
 from smapskit.snapshot import Snapshot
 
 
@@ -63,16 +63,11 @@ def parse_rollup(text: str | bytes, *, source: str | None = None) -> Rollup:
 
 def parse_pieces(pieces: Iterable[bytes], kind: Kind, source: str | None) -> Snapshot:
     """Read a text of the kernel's that comes in pieces, each while the next is on its way."""
+    pieces = iter(pieces)
     kept: list[bytes] = []
-
-    def kept_too() -> Iterator[bytes]:
-        for piece in pieces:
-            kept.append(piece)
-            yield piece
-
-    parts = kept_too()
-    if is_worth_it(len(next(parts, b""))):
-        at_once = read_at_once(whole_records(chain(kept[:1], parts)), kind)
+    arriving = keeping(pieces, kept)
+    if is_worth_it(len(next(arriving, b""))):
+        at_once = read_at_once(whole_records(chain(kept[:1], arriving)), kind)
         if at_once is not None:
             return Snapshot(tuple(at_once[0]), source=source, layout=at_once[1])
     kept.extend(pieces)
