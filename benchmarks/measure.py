@@ -15,7 +15,6 @@ import argparse
 import gc
 import os
 import platform
-import resource
 import shutil
 import subprocess
 import sys
@@ -108,11 +107,17 @@ def _peak_here(kind: str, name: str, argument: str) -> float:
     import numpy  # noqa: F401, ICN001, PLC0415
     import pandas as pd  # noqa: F401, PLC0415
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _largest_rss()
     kept = LIVE[name](int(argument)) if kind == "live" else TEXT[name](Path(argument))
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    after = _largest_rss()
     del kept
     return (after - before) / 1024
+
+
+def _largest_rss() -> int:
+    """In kB. Not getrusage's, which is that of the program before exec where that was larger."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def main() -> None:
@@ -209,7 +214,7 @@ def _table(
     title: str, result: Result, reference: str, peaks: dict[str, float] | None = None
 ) -> str:
     lines = [
-        f"## {title}",
+        f"### {title}",
         "",
         f"| | median (ms) | of {reference} | quartiles |" + (" peak (MiB) |" if peaks else ""),
         "|---|---|---|---|" + ("---|" if peaks else ""),
@@ -225,7 +230,7 @@ def _table(
 
 def _growth(growth: dict[str, dict[int, float]], sizes: Sequence[int]) -> str:
     lines = [
-        "## Ten times the mappings",
+        "### Ten times the mappings",
         "",
         "How many times the time it takes:",
         "",
@@ -249,7 +254,7 @@ def _large(folder: Path, text: Path) -> str:
     size = capture.stat().st_size
     records = data.count(b"\nVmFlags:") * (size // len(data))
     lines = [
-        f"## A capture of {size / 1e9:.2f} GB, {records:,} mappings",
+        f"### A capture of {size / 1e9:.2f} GB, {records:,} mappings",
         "",
         "| | seconds | peak (MB) | a record (bytes) | of the text |",
         "|---|---|---|---|---|",
@@ -302,7 +307,9 @@ def _plot(growth: dict[str, dict[int, float]], path: Path) -> None:
     axes.set_xlabel("mappings")
     axes.set_ylabel("time a mapping (µs)")
     axes.grid(visible=True, which="both", color="#DDDDDD", linewidth=0.5)
-    axes.legend(loc="upper right", fontsize="small")
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter("{x:g}")
+    figure.legend(loc="outside lower center", ncols=3, fontsize="small")
     figure.savefig(path, dpi=100)
 
 

@@ -22,6 +22,7 @@ PID_LINE: Final = re.compile(rb"([0-9]{1,10}):[ \t]+(.*+)|([0-9]{1,10}):")
 MODE, RAW_MODE, NAME = "mode", "raw_mode", "name"
 
 _FIGURE = rb"[ \t]+([0-9]{1,15}|-)K?"
+_SIZE = rb"[ \t]+([0-9]{1,15})K?"  # follows from the range, so that it is always known
 _ADDRESS = rb"([0-9a-f]{8,16})"
 _PATTERNS = {
     "start": _ADDRESS,
@@ -58,7 +59,8 @@ class Dialect(NamedTuple):
 
 def row_pattern(dialect: Dialect) -> re.Pattern[bytes]:
     """Matches a row; a group for each column."""
-    return re.compile(b"".join(_PATTERNS.get(column, _FIGURE) for column in dialect.columns))
+    patterns = _PATTERNS | {"size": _SIZE}
+    return re.compile(b"".join(patterns.get(column, _FIGURE) for column in dialect.columns))
 
 
 # Where two have the same header line, or none, the first whose pattern matches a row is it.
@@ -158,9 +160,11 @@ DETAIL_TOTAL_LINE: Final = re.compile(rb"[ \t]*((?:[0-9]{1,20}[ \t]+)+)KB[ \t]*"
 
 def detail_row(figures: int | None) -> re.Pattern[bytes]:
     """Matches a row of -X with so many figures; as many as there are where None."""
-    count = b"+" if figures is None else b"{%d}" % figures
+    count = b"*" if figures is None else b"{%d}" % (figures - 1)
     return re.compile(
         rb"[ \t]*([0-9a-f]{8,16})[ \t]+([r-][w-][x-][sp])[ \t]+([0-9a-f]{8,16})"
         rb"[ \t]+([0-9a-f]{1,8}:[0-9a-f]{1,8})[ \t]+([0-9]{1,20})"
-        rb"((?:[ \t]+(?:[0-9]{1,15}|-)(?=[ \t]|\Z))" + count + rb")((?:[ \t].*+)?)"
+        rb"((?:[ \t]+[0-9]{1,15}(?=[ \t]|\Z))(?:[ \t]+(?:[0-9]{1,15}|-)(?=[ \t]|\Z))"
+        + count
+        + rb")((?:[ \t].*+)?)"
     )

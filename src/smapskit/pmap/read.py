@@ -55,6 +55,7 @@ _HEADER_WORDS_MIN = 4
 _WORD = re.compile(r"[ \t]+(\[ (?:anon|stack|shmid=0x[0-9a-f]+) \])(?=[ \t]|\Z)")
 _FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*+")
 _FIELDS = kernel_fields(Mapping)
+_FIELD_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_()]*")
 
 
 def parse_pmap(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
@@ -153,12 +154,17 @@ class _Section:
             self._note(texts.NOTE_COMMAND)
             return
         elif self.heading is None and self.table is None and _looks_like_header(line):
-            if re.search(rb"\bMapped File\b", line):
-                raise self._error("expected a Linux pmap's table, got Solaris's", number, line)
+            self._check_heading(number, line)
             self.heading = line
         else:
             raise self._error(_EXPECTED_ROW, number, line)
         self.has_begun = True
+
+    def _check_heading(self, number: int, line: bytes) -> None:
+        if re.search(rb"\bMapped File\b", line):
+            raise self._error("expected a Linux pmap's table, got Solaris's", number, line)
+        if _is_detailed(line) and not _names_fields(line):
+            raise self._error("expected Size and other fields' names, each once", number, line)
 
     def snapshot(self, before: Counter[str]) -> Snapshot:
         """
@@ -380,7 +386,7 @@ _Table = _PlainTable | _DetailTable
 def _table_of(row: bytes, heading: bytes | None) -> _Table | None:
     """The table that a first row belongs to, by the header line above it if there is one."""
     words = () if heading is None else tuple(texts.decode(heading).casefold().split())
-    if heading is not None and "size" in words and "rss" in words:
+    if heading is not None and _is_detailed(heading):
         detail = _DetailTable(heading)
         if detail.pattern.fullmatch(row):
             return detail
@@ -399,6 +405,17 @@ def _folded(headings: Iterable[str]) -> tuple[str, ...]:
 def _looks_like_header(line: bytes) -> bool:
     """Whether it may be a header line, in any language: words, no address before them."""
     return len(line.split()) >= _HEADER_WORDS_MIN and not re.match(rb"[ \t]*[0-9a-f]{8}", line)
+
+
+def _is_detailed(heading: bytes) -> bool:
+    """Whether a header line is that of -X: it names the kernel's fields."""
+    return {b"Size", b"Rss"} <= set(heading.split())
+
+
+def _names_fields(heading: bytes) -> bool:
+    words = heading.split()[len(DETAIL_COLUMNS) : -1]
+    is_plain = len(set(words)) == len(words) and all(map(_FIELD_NAME.fullmatch, words))
+    return is_plain and words[:1] == [b"Size"]  # as the kernel's first field always is
 
 
 def _is_total(line: bytes) -> bool:

@@ -1,0 +1,125 @@
+"""
+A coverage-guided fuzzer (atheris) over all that reads text.
+
+    pip install . --group fuzz
+    python tests/fuzz/fuzz.py [-runs=N] [other options of libFuzzer's] [FOLDER OF INPUTS]
+
+The first byte of an input chooses the reader, the rest is the text. It begins with the
+fixtures and, where the folder is there, the corpus. What any of them may do: give records
+that agree with one another, or raise a ParseError. Anything else is a finding, which libFuzzer
+writes to a file whose bytes go into test_findings.py.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["smapskit"]):
+    import smapskit
+    from smapskit.pmap.read import parse_pmaps
+    from smapskit.pmap.write import format_pmaps
+    from smapskit.smaps import at_once, few, kinds, lines, parse, parts
+
+HERE = Path(__file__).parent
+CORPUS = Path(os.environ.get("SMAPSKIT_CORPUS", HERE.parents[2] / "shared" / "corpus"))
+
+
+def smaps(text: bytes) -> None:
+    """parse_smaps; the way by columns and the way by lines; writing, and reading again."""
+    snapshot = smapskit.parse_smaps(text)
+    snapshot.totals()
+    snapshot.check()
+    written = smapskit.format_smaps(snapshot)
+    again = smapskit.parse_smaps(written)
+    assert again.mappings == snapshot.mappings
+    assert smapskit.format_smaps(again) == written
+
+
+def ways(text: bytes) -> None:
+    """The ways that are not the plain one."""
+    cut = list(parts.whole_records(text[at : at + 99] for at in range(0, len(text), 99)))
+    assert b"".join(cut) == text
+    found = at_once.read_at_once([text], kinds.SMAPS)
+    in_parts = at_once.read_at_once(cut, kinds.SMAPS)
+    if found is None and in_parts is None:
+        return
+    reader = lines.Reader(kinds.SMAPS, None)
+    slowly = [*map(lines.to_mapping, reader.read(parse.split_lines(text)))]
+    assert found is None or found[0] == slowly
+    assert in_parts is None or in_parts[0] == slowly
+    rows = few.Few(["Rss"]).rows(text)
+    if rows is not None:
+        assert [int(row[7]) for row in rows] == [mapping.rss for mapping in slowly]
+
+
+def maps(text: bytes) -> None:
+    """parse_maps, and writing."""
+    snapshot = smapskit.parse_maps(text)
+    assert smapskit.parse_maps(smapskit.format_smaps(snapshot)).mappings == snapshot.mappings
+
+
+def rollup(text: bytes) -> None:
+    """parse_rollup."""
+    smapskit.parse_rollup(text)
+
+
+def pmap(text: bytes) -> None:
+    """parse_pmaps, and every table of what it gives."""
+    for snapshot in parse_pmaps(text):
+        tables(snapshot)
+
+
+def capture(text: bytes) -> None:
+    """load, which finds out what a file is, compressed or not."""
+    for snapshot in smapskit.load_all(io.BytesIO(text), strict=False, limit=1 << 20):
+        tables(snapshot)
+
+
+def tables(snapshot: smapskit.Snapshot) -> None:
+    """No table of any layout fails, nor holds what a terminal would obey."""
+    for layout in ("short", "extended", "device", "X", "XX"):
+        for table in format_pmaps([snapshot], layout):
+            assert table.replace("\n", "").isprintable() or "\x1b" not in table
+
+
+READERS: tuple[Callable[[bytes], None], ...] = (smaps, ways, maps, rollup, pmap, capture)
+
+
+def one_input(data: bytes) -> None:
+    """What libFuzzer calls."""
+    if not data:
+        return
+    try:
+        READERS[data[0] % len(READERS)](data[1:])
+    except smapskit.ParseError as error:
+        str(error)
+
+
+def seeds(folder: Path) -> None:
+    """Small pieces of real texts, for each reader."""
+    files = [*HERE.parent.glob("fixtures/*/*.txt"), *HERE.parent.glob("fixtures/*.txt")]
+    files += CORPUS.glob("*/*.txt")
+    for number, file in enumerate(files):
+        text = file.read_bytes()
+        for reader in range(len(READERS)):
+            (folder / f"{number}-{reader}").write_bytes(bytes([reader]) + text[:4000])
+
+
+def main() -> None:
+    """Fuzz until the runs are done, or for ever."""
+    with tempfile.TemporaryDirectory() as folder:
+        seeds(Path(folder))
+        words = [*sys.argv, folder] if not sys.argv[1:] or "=" in sys.argv[-1] else sys.argv
+        atheris.Setup([*words, "-max_len=4096", "-timeout=10"], one_input)
+        atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
