@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from typing import Final, NoReturn
 
@@ -148,4 +149,17 @@ def explain(error: OSError, pid: int, name: str, proc: str | os.PathLike[str] = 
         raise Unsupported(errno.ENOSYS, msg) from error
     if error.errno == errno.ESRCH and is_there:
         raise ProcessNotFound(errno.ESRCH, f"process {pid} has no memory map") from error
-    raise ProcessNotFound(errno.ESRCH, f"no process {pid}") from error
+    msg = f"no process {pid}"
+    if _hides_others(proc):
+        msg += f" that this user may see: {os.fspath(proc)} hides those of others (hidepid)"
+    raise ProcessNotFound(errno.ESRCH, msg) from error
+
+
+def _hides_others(proc: str | os.PathLike[str]) -> bool:
+    try:
+        with open(f"{os.fspath(proc)}/self/mountinfo", "rb") as file:  # noqa: PTH123
+            mounts = [line.split() for line in file]
+    except OSError:
+        return False
+    points = [mount for mount in mounts if mount[4] == os.fsencode(proc)]
+    return bool(points) and re.search(rb"hidepid=(2|4|inv|ptr)", points[-1][-1]) is not None

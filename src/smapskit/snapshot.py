@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, overload
 import attrs
 
 from smapskit import aggregate
-from smapskit.records import COUNTERS, Mapping, Totals, kernel_fields
+from smapskit.records import COUNTERS, Mapping, Rollup, Totals, kernel_fields
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from smapskit.frames import Unit
 
 FLAGS = "VmFlags"
+_ROUNDED_DOWN = ("pss", "pss_dirty", "swap_pss", "locked")
 
 
 @attrs.frozen
@@ -160,14 +161,19 @@ class Snapshot(Sequence[Mapping]):
 
         return notebook.snapshot_html(self)
 
-    def check(self) -> list[str]:
+    def check(self, rollup: Rollup | None = None) -> list[str]:
         """
         What in this snapshot contradicts itself, a sentence each; empty where all agrees.
 
         A running process can change between two reads of its smaps file, so that mappings
         overlap, stand out of order or twice.
+
+        Args:
+            rollup: the kernel's own sums over the same mappings, to hold the sums against. Of
+                Pss and its kin they may be larger by as many kB as there are mappings, since
+                smaps rounds each of them down.
         """
-        faults = []
+        faults = [] if rollup is None else self._differences(rollup)
         for before, after in pairwise(self.mappings):
             if after.start < before.start:
                 faults.append(f"{after.start:x}-{after.end:x} stands behind a higher address")
@@ -186,6 +192,16 @@ class Snapshot(Sequence[Mapping]):
                     f"{mapping.start:x}-{mapping.end:x} has Rss {mapping.rss} kB, "
                     f"but its four parts make {sum(known)} kB"
                 )
+        return faults
+
+    def _differences(self, rollup: Rollup) -> list[str]:
+        total = self.totals()
+        faults = []
+        for name in COUNTERS:
+            summed, said = getattr(total, name), getattr(rollup, name)
+            most = len(self) if name in _ROUNDED_DOWN else 0
+            if summed is not None and said is not None and not 0 <= said - summed <= most:
+                faults.append(f"{name} adds up to {summed} kB, smaps_rollup says {said} kB")
         return faults
 
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from typing import IO, NoReturn
 
 from smapskit import captures, process, procfs
@@ -56,7 +57,8 @@ def read_operand(operand: str, layout: LayoutName | Collection[str]) -> list[Sna
         return [read(pid)]
     except AccessDenied:
         # pmap names the process before it finds that it may not read it.
-        sys.stdout.write(first_line(pid, procfs.read_command(pid)) + "\n")
+        with suppress(SmapskitError):
+            sys.stdout.write(first_line(pid, procfs.read_command(pid)) + "\n")
         raise
 
 
