@@ -22,7 +22,7 @@ FLOORS = [
     {"smaps", "pmap"},
     {"frames", "tables", "exports", "notebook", "plots"},
     {"process", "captures"},
-    {"recording"},
+    {"recording", "machine", "fleet"},
     {"cli"},
     {"__main__", "__init__"},
 ]

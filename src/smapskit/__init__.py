@@ -23,7 +23,9 @@ if TYPE_CHECKING:
         SmapskitError,
         Unsupported,
     )
+    from smapskit.fleet import load_frames
     from smapskit.frames import concat, parse_frame
+    from smapskit.machine import read_all
     from smapskit.pmap.read import parse_pmap, parse_pmaps
     from smapskit.pmap.write import format_pmap
     from smapskit.process import read, read_frame, read_maps, read_rollup
@@ -61,6 +63,7 @@ __all__ = [
     "iter_mappings",
     "load",
     "load_all",
+    "load_frames",
     "load_rollup",
     "parse_frame",
     "parse_maps",
@@ -69,6 +72,7 @@ __all__ = [
     "parse_rollup",
     "parse_smaps",
     "read",
+    "read_all",
     "read_frame",
     "read_maps",
     "read_rollup",
@@ -94,6 +98,8 @@ _HOMES = {
     "smaps.write": "format_smaps",
     "snapshot": "Snapshot",
     "frames": "concat parse_frame",
+    "fleet": "load_frames",
+    "machine": "read_all",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 

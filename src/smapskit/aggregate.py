@@ -9,7 +9,7 @@ with MAP_SHARED. What several processes map at this moment is another thing:
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
@@ -41,6 +41,20 @@ def totals(mappings: Iterable[Mapping]) -> Totals:
     kept = list(mappings)
     sums = {name: _sum_known(getattr(mapping, name) for mapping in kept) for name in COUNTERS}
     return Totals(count=len(kept), size=sum(mapping.size for mapping in kept), **sums)
+
+
+def added(parts: Sequence[Totals]) -> Totals:
+    """
+    The sum of sums, None where none of them knows the field.
+
+    Over several processes only Pss and what is private may be added up: what they share would
+    count once for each.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    sums = {name: _sum_known(getattr(part, name) for part in parts) for name in COUNTERS}
+    count, size = sum(part.count for part in parts), sum(part.size for part in parts)
+    return Totals(count=count, size=size, **sums)
 
 
 def _sum_known(figures: Iterable[int | None]) -> int | None:

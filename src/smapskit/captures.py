@@ -14,7 +14,7 @@ import os
 import re
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from smapskit import texts
 from smapskit.errors import ParseError, Unsupported
@@ -23,6 +23,11 @@ from smapskit.records import Rollup
 from smapskit.smaps.grammar import FIELD, HEADER
 from smapskit.smaps.parse import parse_maps, parse_rollup, parse_smaps
 from smapskit.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from smapskit.frames import Unit
 
 Source = str | os.PathLike[str] | IO[bytes] | IO[str]
 
@@ -71,6 +76,10 @@ def load(source: Source, *, strict: bool = True, limit: int = LIMIT) -> Snapshot
 def load_all(source: Source, *, strict: bool = True, limit: int = LIMIT) -> list[Snapshot]:
     """Read a saved capture of one or several processes; the rest is as in `load`."""
     data, name = _read(source, limit)
+    return _snapshots(data, name, strict=strict)
+
+
+def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Snapshot]:
     format_ = recognise(data, source=name)
     if format_ == "smaps":
         return [parse_smaps(data, source=name, strict=strict)]
@@ -80,6 +89,20 @@ def load_all(source: Source, *, strict: bool = True, limit: int = LIMIT) -> list
         msg = "expected mappings, got smaps_rollup, which holds sums: load_rollup reads it"
         raise ParseError(msg, name)
     return parse_pmaps(data, source=name, strict=strict)
+
+
+def frames_of(source: Source, unit: Unit = "kB", *, limit: int = LIMIT) -> list[DataFrame]:
+    """
+    Read a saved capture into frames, one for each process in it.
+
+    As `load_all` and then `to_frame`, by the faster way where there is one.
+    """
+    from smapskit import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
+
+    data, name = _read(source, limit)
+    if recognise(data, source=name) == "smaps":
+        return [frames.parse_frame(data, unit, source=name)]
+    return [frames.to_frame(snapshot, unit) for snapshot in _snapshots(data, name)]
 
 
 def load_rollup(source: Source, *, limit: int = LIMIT) -> Rollup:

@@ -68,7 +68,7 @@ def to_csv(snapshots: Iterable[Snapshot]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     at = names.index("pathname") + 1
     classes = ["backing", "sharing"]
-    writer.writerow(["pid", *names[:at], *classes, *names[at:], *map(_cell, extra)])
+    writer.writerow(["pid", *names[:at], *classes, *names[at:], *map(cell, extra)])
     for snapshot in shown:
         for mapping in snapshot:
             values = _mapping(mapping)
@@ -79,7 +79,7 @@ def to_csv(snapshots: Iterable[Snapshot]) -> str:
             row += [mapping.extra.get(name) for name in extra]
             perms_at = names.index("perms")
             writer.writerow(
-                [snapshot.pid] + [v if i == perms_at else _cell(v) for i, v in enumerate(row)]
+                [snapshot.pid] + [v if i == perms_at else cell(v) for i, v in enumerate(row)]
             )
     return out.getvalue()
 
@@ -130,7 +130,8 @@ def _text(text: str) -> str:
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
-def _cell(value: object) -> object:
+def cell(value: object) -> object:
+    """A value as a CSV cell that no spreadsheet takes for a formula."""
     if not isinstance(value, str):
         return value
     escaped = _ESCAPED.sub(_in_octal, value)

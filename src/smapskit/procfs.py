@@ -141,8 +141,7 @@ def explain(error: OSError, pid: int, name: str, proc: str | os.PathLike[str] = 
         msg = f"not permitted to read the {name} of process {pid}: run as its user or as root"
         raise AccessDenied(error.errno, msg) from error
     if not os.path.exists(f"{os.fspath(proc)}/self/stat"):  # noqa: PTH110
-        msg = f"{os.fspath(proc)} is no Linux procfs: live reading needs one, captures do not"
-        raise Unsupported(errno.ENOSYS, msg) from error
+        no_procfs(proc, error)
     is_there = os.path.exists(file_of(pid, "stat", proc))  # noqa: PTH110
     if error.errno == errno.ENOENT and is_there:
         msg = f"this kernel has no /proc/PID/{name}"
@@ -153,6 +152,12 @@ def explain(error: OSError, pid: int, name: str, proc: str | os.PathLike[str] = 
     if _hides_others(proc):
         msg += f" that this user may see: {os.fspath(proc)} hides those of others (hidepid)"
     raise ProcessNotFound(errno.ESRCH, msg) from error
+
+
+def no_procfs(proc: str | os.PathLike[str], cause: OSError | None = None) -> NoReturn:
+    """Say that this system has no /proc of Linux's."""
+    msg = f"{os.fspath(proc)} is no Linux procfs: live reading needs one, saved captures do not"
+    raise Unsupported(errno.ENOSYS, msg) from cause
 
 
 def _hides_others(proc: str | os.PathLike[str]) -> bool:

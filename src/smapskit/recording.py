@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar
 import attrs
 
 from smapskit import process, procfs
-from smapskit.aggregate import GroupName, totals
+from smapskit.aggregate import GroupName, added, totals
 from smapskit.errors import ParseError, ProcessNotFound
 from smapskit.records import COUNTERS, Mapping, Totals
 from smapskit.snapshot import Snapshot
@@ -156,7 +156,7 @@ class Recording:
         moments: dict[float, list[Totals]] = {}
         for row in self.samples:
             moments.setdefault(row.seconds, []).append(row.totals)
-        return {seconds: _added(sums) for seconds, sums in moments.items()}
+        return {seconds: added(sums) for seconds, sums in moments.items()}
 
     def to_frame(self) -> DataFrame:
         """A row a group and moment, figures in kB, with time as the index; marks left out."""
@@ -394,17 +394,6 @@ def _parse(file: IO[str], name: str) -> Recording:
             raise ParseError(f"expected a sample's figures ({error})", name, number, line) from None
     known = {field.name for field in attrs.fields(Recording)} - {"rows"}
     return Recording(tuple(rows), **{key: about[key] for key in known & about.keys()})
-
-
-def _added(sums: Sequence[Totals]) -> Totals:
-    """The sum of sums, None where none of them knows the field."""
-    if len(sums) == 1:
-        return sums[0]
-    figures = {}
-    for name in _FIGURES:
-        known = [figure for part in sums if (figure := getattr(part, name)) is not None]
-        figures[name] = sum(known) if known else None
-    return Totals(**figures)  # type: ignore[arg-type]
 
 
 def _shown(text: str | None) -> str | None:

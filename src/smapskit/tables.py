@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 
 from smapskit.aggregate import Difference
-from smapskit.records import Totals
+from smapskit.records import Totals, Usage
 from smapskit.texts import printable
 
 UNKNOWN = "-"
@@ -45,6 +45,63 @@ def format_groups(groups: MappingOf[object, Totals], total: Totals, by: str) -> 
     lines = list(_justified(rows, widths))
     rule = " ".join("-" * width for width in widths)
     return "\n".join([*lines[:-1], rule, lines[-1], ""])
+
+
+_SURVEY_COLUMNS = {"PSS": "pss", "USS": "uss", "RSS": "rss", "Swap": "swap"}
+
+
+def format_processes(rows: Iterable[tuple[int, Usage, str]], sort: str = "pss") -> str:
+    """
+    A row a process with its sums in kB, the largest first, and the sum of what may be added up.
+
+    Args:
+        rows: pid, sums and command line of each.
+        sort: the figure that the order follows: pss, uss, rss or swap.
+    """
+    entries = [(str(pid), usage, printable(command)) for pid, usage, command in rows]
+    return _survey_table("PID", "Command", entries, f"total kB, {len(entries)} processes", sort)
+
+
+def format_shared_groups(
+    groups: MappingOf[object, tuple[int, Totals]], by: str, sort: str = "pss"
+) -> str:
+    """
+    A row a group over all processes, with its sums in kB, the largest first.
+
+    Args:
+        groups: in how many processes there is one, and the sums over all of them.
+        by: what they were grouped by: the last column's heading.
+        sort: as in `format_processes`.
+    """
+    entries = [(str(n), totals, _group_name(key)) for key, (n, totals) in groups.items()]
+    return _survey_table("Processes", by.capitalize(), entries, "total kB", sort)
+
+
+def _survey_table(
+    first: str, last: str, entries: Sequence[tuple[str, Usage, str]], foot: str, sort: str
+) -> str:
+    def known_first(entry: tuple[str, Usage, str]) -> int:
+        figure: int | None = getattr(entry[1], sort)
+        return -1 if figure is None else figure
+
+    columns = list(_SURVEY_COLUMNS.values())
+    table = [[first, *_SURVEY_COLUMNS, last]]
+    for head, usage, tail in sorted(entries, key=known_first, reverse=True):
+        table.append([head, *(_cell(getattr(usage, name)) for name in columns), tail])
+    # What processes share is in the RSS of each: their sum would say nothing.
+    sums = [
+        None if name == "rss" else sum(getattr(usage, name) or 0 for _, usage, _ in entries)
+        for name in columns
+    ]
+    table.append(["", *map(_cell, sums), foot])
+    widths = [max(7, *(len(row[at]) for row in table)) for at in range(len(columns) + 1)]
+    lines = list(_justified(table, widths))
+    rule = " ".join("-" * width for width in widths)
+    return "\n".join([*lines[:-1], rule, lines[-1], ""])
+
+
+def _cell(figure: int | None) -> str:
+    return UNKNOWN if figure is None else str(figure)
 
 
 def format_difference(difference: Difference) -> str:

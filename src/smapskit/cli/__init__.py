@@ -42,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from smapskit.cli import series  # noqa: PLC0415
 
             return series.run_plot(words[1:])
+    if "--all" in words:
+        from smapskit.cli import machine  # noqa: PLC0415
+
+        return machine.run(words)
     from smapskit.cli import quick  # noqa: PLC0415
 
     status = quick.run(words)

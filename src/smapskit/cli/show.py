@@ -107,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="smapskit",
         usage="python -m smapskit [options] PID|CAPTURE ...\n"
+        "       python -m smapskit --all [--by GROUP] [--sort FIGURE]\n"
         "       python -m smapskit diff BEFORE AFTER\n"
         "       python -m smapskit record -o FILE PID | -- COMMAND ...\n"
         "       python -m smapskit plot FILE [-o PICTURE]",
@@ -154,6 +155,11 @@ def _parser() -> argparse.ArgumentParser:
         "-N", "--create-rc-to", dest="create_rc", metavar="FILE", help="write one to FILE"
     )
     table = parser.add_argument_group("what is shown")
+    table.add_argument(
+        "--all",
+        action="store_true",
+        help="a row for each process of this machine; see --all --help",
+    )
     table.add_argument("-q", "--quiet", action="store_true", help="no header and no footer")
     table.add_argument("-p", "--show-path", action="store_true", help="whole paths")
     table.add_argument(
