@@ -1,16 +1,59 @@
 """Every block of code in the documentation and the docstrings is run as a test."""
 
+import os
+import subprocess
+import sys
+import tempfile
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from pathlib import Path
+from typing import Any
 
-from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+from sybil import Example, Sybil
+from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 
 _OPTIONS = ELLIPSIS | NORMALIZE_WHITESPACE
 
+_ROOT = Path(__file__).parent
+
+
+def _make_folder(namespace: dict[str, Any]) -> None:
+    folder = tempfile.TemporaryDirectory()
+    for entry in ("docs", "examples", "tests"):
+        (Path(folder.name) / entry).symlink_to(_ROOT / entry)
+    namespace["shell's folder"] = folder
+
+
+def _remove_folder(namespace: dict[str, Any]) -> None:
+    namespace["shell's folder"].cleanup()
+
+
+def _run_in_a_shell(example: Example) -> None:
+    """Commands of a page, in a folder of its own that shows the project's."""
+    folder = example.namespace["shell's folder"]
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = ["bash", "-euo", "pipefail", "-c", str(example.parsed)]
+    ran = subprocess.run(
+        command,
+        cwd=folder.name,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 _PAGES = Sybil(
-    parsers=[PythonCodeBlockParser(doctest_optionflags=_OPTIONS), SkipParser()],
+    parsers=[
+        PythonCodeBlockParser(doctest_optionflags=_OPTIONS),
+        CodeBlockParser("sh", _run_in_a_shell),
+        SkipParser(),
+    ],
     patterns=["README.md", "docs/**/*.md", "docs/*.md"],
+    setup=_make_folder,
+    teardown=_remove_folder,
 )
 _DOCSTRINGS = Sybil(parsers=[DocTestParser(_OPTIONS)], patterns=["src/**/*.py"])
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from sphinx.application import Sphinx
 
 import smapskit
 from smapskit.classify import NAME_RULES
+from smapskit.cli import difference, machine, series, show
+from smapskit.flags import VM_FLAGS
 from smapskit.pmap.dialects import DIALECTS
 from smapskit.records import KernelField, Mapping, Rollup, kernel_fields
 
@@ -17,6 +20,7 @@ release = version = smapskit.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
+man_pages = [("cli", "smapskit", "what the memory of a process is made of", author, 1)]
 html_theme = "furo"
 html_title = f"smapskit {version}"
 exclude_patterns = ["_build", "generated", "speed-results.md"]
@@ -70,11 +74,37 @@ def _dialects() -> str:
     return _table(["dialect", "header line"], rows)
 
 
+def _flags() -> str:
+    return _table(["code", "meaning"], [[_code(code), why] for code, why in VM_FLAGS.items()])
+
+
+def _help() -> str:
+    """What each command says of itself, for a page of any width."""
+    os.environ["COLUMNS"] = "80"
+    parsers = {
+        "Tables, groups, JSON, CSV": show.parser(),
+        "The whole machine": machine.parser(),
+        "Differences": difference.parser(),
+        "Recording": series.record_parser(),
+        "Plots": series.plot_parser(),
+    }
+    return "\n".join(
+        f"## {title}\n\n```text\n{parser.format_help()}```\n" for title, parser in parsers.items()
+    )
+
+
 def _generate(_app: Sphinx) -> None:
     folder = Path(__file__).parent / "generated"
     folder.mkdir(exist_ok=True)
-    for name, table in (("fields", _fields()), ("names", _names()), ("dialects", _dialects())):
-        (folder / f"{name}.md").write_text(table)
+    pages = {
+        "fields": _fields(),
+        "names": _names(),
+        "dialects": _dialects(),
+        "flags": _flags(),
+        "help": _help(),
+    }
+    for name, text in pages.items():
+        (folder / f"{name}.md").write_text(text)
 
 
 def setup(app: Sphinx) -> None:

@@ -14,7 +14,7 @@ import smapskit
 ROOT = Path(smapskit.__file__).parent
 # From the ground up; rooms on one floor do not import each other.
 FLOORS = [
-    {"errors", "version"},
+    {"errors", "version", "flags"},
     {"classify", "texts", "procfs"},
     {"records"},
     {"aggregate"},

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SmapskitError,
         Unsupported,
     )
+    from smapskit.flags import VM_FLAGS
     from smapskit.fleet import load_frames
     from smapskit.frames import concat, parse_frame
     from smapskit.machine import read_all
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from smapskit.snapshot import Snapshot
 
 __all__ = [
+    "VM_FLAGS",
     "AccessDenied",
     "Backing",
     "Change",
@@ -97,6 +99,7 @@ _HOMES = {
     "smaps.parse": "iter_mappings parse_maps parse_rollup parse_smaps",
     "smaps.write": "format_smaps",
     "snapshot": "Snapshot",
+    "flags": "VM_FLAGS",
     "frames": "concat parse_frame",
     "fleet": "load_frames",
     "machine": "read_all",

@@ -39,7 +39,8 @@ By = GroupName | Literal["mapping"] | Callable[[Mapping], str]
 
 _MAGIC = "# smapskit recording "
 _FIGURES = ("count", "size", *COUNTERS)
-_COLUMNS = ("time", "seconds", "reading", "event", "group", "shared_rss", *_FIGURES)
+_FIRST_COLUMNS = ("time", "seconds", "reading", "event", "group", "shared_rss")
+_COLUMNS = (*_FIRST_COLUMNS, *_FIGURES)
 
 
 def sample(
@@ -244,7 +245,7 @@ class Recording:
         import pandas as pd  # noqa: PLC0415
 
         frame = pd.read_parquet(name)
-        if list(frame.columns) != list(_COLUMNS):
+        if list(frame.columns[: len(_FIRST_COLUMNS)]) != list(_FIRST_COLUMNS):
             raise ParseError(f"expected a recording's columns, got {list(frame.columns)}", name)
         text = io.StringIO()
         text.write(f"{_MAGIC}{json.dumps(frame.attrs)}\n")
@@ -363,7 +364,8 @@ def _cells(row: Row) -> list[object]:
 
 
 def _row(cells: dict[str, str]) -> Row:
-    figures = {name: int(cells[name]) if cells[name] else None for name in _FIGURES}
+    # A recording of an earlier release has no column of a field that came later.
+    figures = {name: int(cells[name]) if cells.get(name) else None for name in _FIGURES}
     return Row(
         datetime.fromisoformat(cells["time"]),
         float(cells["seconds"]),
@@ -382,7 +384,7 @@ def _parse(file: IO[str], name: str) -> Recording:
     except ValueError:
         about = None
     lines = file.read().split("\n")
-    if about is None or not lines[0].startswith(",".join(_COLUMNS[:6])):
+    if about is None or not lines[0].startswith(",".join(_FIRST_COLUMNS)):
         raise ParseError("expected a recording of smapskit's", name, 1, first.rstrip("\n"))
     whole = lines[:-1]  # what has no line end is the sample under way when it was cut off
     rows = []

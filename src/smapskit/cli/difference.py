@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -13,16 +14,7 @@ from smapskit.tables import format_difference
 
 def run(words: Sequence[str]) -> int:
     """Print the difference of two captures or processes."""
-    parser = Parser(
-        prog="smapskit diff",
-        usage="python -m smapskit diff BEFORE AFTER",
-        description="Show what became of each mapping between two captures, or a capture and a "
-        "process: what was added, removed, grown, shrunk, split, merged or changed, and the "
-        "change of each figure in kB, the largest first.",
-    )
-    parser.add_argument("before", metavar="BEFORE", help="a PID or a CAPTURE; - is standard input")
-    parser.add_argument("after", metavar="AFTER", help="the same")
-    options = parser.parse_args(words)
+    options = parser().parse_args(words)
     reader = Reader([options.before, options.after])
     snapshots = list(reader.snapshots("extended"))
     if reader.status:
@@ -32,3 +24,17 @@ def run(words: Sequence[str]) -> int:
         return FAILURE
     sys.stdout.write(format_difference(diff(*snapshots)))
     return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = Parser(
+        prog="smapskit diff",
+        usage="python -m smapskit diff BEFORE AFTER",
+        description="Show what became of each mapping between two captures, or a capture and a "
+        "process: what was added, removed, grown, shrunk, split, merged or changed, and the "
+        "change of each figure in kB, the largest first.",
+    )
+    made.add_argument("before", metavar="BEFORE", help="a PID or a CAPTURE; - is standard input")
+    made.add_argument("after", metavar="AFTER", help="the same")
+    return made

@@ -19,7 +19,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 
 def run_record(words: Sequence[str]) -> int:
     """Record a process, or a command from its start, until it ends."""
-    options = _record_parser().parse_args(_without_command(words))
+    options = record_parser().parse_args(_without_command(words))
     command = list(words[len(_without_command(words)) + 1 :])
     pid = None if options.pid is None else pid_of(options.pid)
     if (pid is None) == (not command):
@@ -58,15 +58,7 @@ def run_record(words: Sequence[str]) -> int:
 
 def run_plot(words: Sequence[str]) -> int:
     """Draw a recording."""
-    parser = Parser(
-        prog="smapskit plot",
-        usage="python -m smapskit plot FILE [-o PICTURE]",
-        description="Draw a recording: RSS, the RSS of shared mappings, anonymous memory.",
-    )
-    parser.add_argument("file", metavar="FILE", help="what record wrote, CSV or Parquet")
-    parser.add_argument(
-        "-o", "--output", metavar="PICTURE", help="png, svg or pdf (FILE with .png by default)"
-    )
+    parser = plot_parser()
     options = parser.parse_args(words)
     picture = Path(options.output or Path(options.file).with_suffix(".png"))
     if picture.suffix not in _PICTURES:
@@ -84,7 +76,22 @@ def run_plot(words: Sequence[str]) -> int:
     return 0
 
 
-def _record_parser() -> argparse.ArgumentParser:
+def plot_parser() -> argparse.ArgumentParser:
+    """The options of plot."""
+    parser = Parser(
+        prog="smapskit plot",
+        usage="python -m smapskit plot FILE [-o PICTURE]",
+        description="Draw a recording: RSS, the RSS of shared mappings, anonymous memory.",
+    )
+    parser.add_argument("file", metavar="FILE", help="what record wrote, CSV or Parquet")
+    parser.add_argument(
+        "-o", "--output", metavar="PICTURE", help="png, svg or pdf (FILE with .png by default)"
+    )
+    return parser
+
+
+def record_parser() -> argparse.ArgumentParser:
+    """The options of record."""
     parser = Parser(
         prog="smapskit record",
         usage="python -m smapskit record [options] -o FILE PID\n"

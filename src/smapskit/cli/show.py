@@ -32,8 +32,8 @@ exit status: 0; 1 for a wrong usage or what could not be read; 42 where a proces
 
 def run(words: Sequence[str]) -> int:
     """Print what the options ask for, of each process and capture."""
-    parser = _parser()
-    options = parser.parse_args(words)
+    made = parser()
+    options = made.parse_args(words)
     try:
         if options.create_rc:
             return _create_rc(options.create_rc)
@@ -46,7 +46,7 @@ def run(words: Sequence[str]) -> int:
         complain(error)
         return FAILURE
     if not options.operands:
-        parser.error("expected a PID or the name of a CAPTURE")
+        made.error("expected a PID or the name of a CAPTURE")
     reader = Reader(options.operands)
     for text in _texts(options, layout, reader):
         sys.stdout.write(text)
@@ -103,8 +103,9 @@ def _create_rc(path: str) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
+def parser() -> argparse.ArgumentParser:
+    """The options."""
+    made = Parser(
         prog="smapskit",
         usage="python -m smapskit [options] PID|CAPTURE ...\n"
         "       python -m smapskit --all [--by GROUP] [--sort FIGURE]\n"
@@ -116,14 +117,14 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
+    made.add_argument(
         "operands",
         nargs="*",
         metavar="PID|CAPTURE",
         help="a process, by number or as /proc/PID, or a saved text, compressed or not; "
         "- is standard input",
     )
-    layouts = parser.add_argument_group("layouts, as pmap has them; the last one counts")
+    layouts = made.add_argument_group("layouts, as pmap has them; the last one counts")
 
     def layout(*names: str, const: LayoutName, help: str) -> None:  # noqa: A002
         layouts.add_argument(*names, dest="layouts", action="append_const", const=const, help=help)
@@ -154,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     layouts.add_argument(
         "-N", "--create-rc-to", dest="create_rc", metavar="FILE", help="write one to FILE"
     )
-    table = parser.add_argument_group("what is shown")
+    table = made.add_argument_group("what is shown")
     table.add_argument(
         "--all",
         action="store_true",
@@ -169,7 +170,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="LOW[,HIGH]",
         help="only mappings that overlap these addresses (hex); LOW alone: the one that holds it",
     )
-    machines = parser.add_argument_group("instead of pmap's tables")
+    machines = made.add_argument_group("instead of pmap's tables")
     machines.add_argument(
         "--by",
         choices=("backing", "sharing", "perms", "pathname"),
@@ -181,8 +182,8 @@ def _parser() -> argparse.ArgumentParser:
         help="one JSON document (with --by: groups); docs/schema.json",
     )
     machines.add_argument("--csv", action="store_true", help="a row a mapping, for a spreadsheet")
-    parser.add_argument("-V", "--version", action="version", version=f"smapskit {__version__}")
-    return parser
+    made.add_argument("-V", "--version", action="version", version=f"smapskit {__version__}")
+    return made
 
 
 def _range(text: str) -> tuple[int, int]:
