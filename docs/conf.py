@@ -23,6 +23,7 @@ myst_heading_anchors = 3
 man_pages = [("cli", "smapskit", "what the memory of a process is made of", author, 1)]
 html_theme = "furo"
 html_title = f"smapskit {version}"
+today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
 html_extra_path = ["schema.json"]
 autodoc_member_order = "bysource"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import smapskit
 from conftest import FIXTURES
 from smapskit import cli
+from smapskit.cli import completion
 
 SLEEP = FIXTURES / "sleep"
 TEXT = (SLEEP / "smaps.txt").read_text()
@@ -198,3 +200,50 @@ def test_what_the_terminal_cannot_show_is_a_question_mark(tmp_path: Path) -> Non
         env={**os.environ, "PYTHONIOENCODING": "ascii"},
     )
     assert b" ?mlaut\n" in run.stdout
+
+
+def completed(*words: str) -> set[str]:
+    program = (
+        'source /dev/stdin; COMP_WORDS=(smapskit "$@"); COMP_CWORD=$#; _smapskit; '
+        "printf '%s\\n' \"${COMPREPLY[@]}\""
+    )
+    script = subprocess.run(
+        [sys.executable, "-m", "smapskit", "--completion", "bash"],
+        capture_output=True,
+        check=True,
+    )
+    ran = subprocess.run(
+        ["bash", "-c", program, "bash", *words],
+        input=script.stdout,
+        capture_output=True,
+        check=True,
+    )
+    return set(ran.stdout.decode().split())
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to ask")
+def test_a_shell_completes_options_commands_and_choices() -> None:
+    assert completed("--ver") == {"--version"}
+    assert "record" in completed("re")
+    assert completed("record", "--b") == {"--by"}
+    assert "pathname" in completed("--all", "--by", "p")
+    if sys.platform == "linux":
+        assert str(os.getpid()) in completed(str(os.getpid())[:2])
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_a_script_too(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--completion", shell]) == 0
+    script = capsys.readouterr().out
+    assert "interval" in script
+    assert script.count("\n") > 10
+    assert cli.main(["--completion", "csh"]) == 1
+    assert "bash, zsh, fish" in capsys.readouterr().err
+
+
+def test_the_man_page_has_every_option() -> None:
+    page = (Path(__file__).parent.parent / "share" / "man" / "man1" / "smapskit.1").read_text()
+    words = set(page.replace("\\-", "-").replace(",", " ").split())
+    for parser in completion._parsers().values():
+        missing = set(completion._options(parser)) - words
+        assert not missing, "sphinx-build -b man docs share/man/man1 makes it anew"

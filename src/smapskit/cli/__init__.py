@@ -42,6 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from smapskit.cli import series  # noqa: PLC0415
 
             return series.run_plot(words[1:])
+        case ["--completion"]:
+            from smapskit.cli import completion  # noqa: PLC0415
+
+            return completion.run(words[1:])
     if "--all" in words:
         from smapskit.cli import machine  # noqa: PLC0415
 

@@ -22,8 +22,8 @@ _DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
 _LARGEST_ADDRESS = 2**64 - 1
 
 _DESCRIPTION = """\
-Show what the memory of processes is made of, mapping by mapping, as pmap does; from live
-processes or from saved captures of smaps, maps or pmap.
+Show what the memory of processes is made of, mapping by mapping, as pmap does;
+from live processes or from saved captures of smaps, maps or pmap.
 """
 _EPILOG = """\
 exit status: 0; 1 for a wrong usage or what could not be read; 42 where a process is missing.
@@ -182,6 +182,11 @@ def parser() -> argparse.ArgumentParser:
         help="one JSON document (with --by: groups); docs/schema.json",
     )
     machines.add_argument("--csv", action="store_true", help="a row a mapping, for a spreadsheet")
+    made.add_argument(
+        "--completion",
+        choices=("bash", "zsh", "fish"),
+        help="print what makes a shell complete: source <(smapskit --completion bash)",
+    )
     made.add_argument("-V", "--version", action="version", version=f"smapskit {__version__}")
     return made
 

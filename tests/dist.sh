@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Build wheel and sdist, and see that they hold what they should and work where nothing else is.
+#   tests/dist.sh PYTHON    with a PYTHON that has build, mypy and pyright
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=$(realpath -s "$1")
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+"$python" -m build -q --outdir "$out" . >/dev/null
+"$python" - "$out" <<'END'
+import sys, tarfile, zipfile
+from pathlib import Path
+(wheel,), (sdist,) = Path(sys.argv[1]).glob("*.whl"), Path(sys.argv[1]).glob("*.tar.gz")
+names = zipfile.ZipFile(wheel).namelist()
+assert "smapskit/py.typed" in names, names
+assert any(name.endswith("share/man/man1/smapskit.1") for name in names), names
+assert all(name.startswith(("smapskit/", "smapskit-")) for name in names), names
+inside = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
+for name in ("pyproject.toml", "README.md", "LICENSE", "CONTRIBUTING.md", "tests/conftest.py",
+             "docs/conf.py", "examples/pageout/run.py", "benchmarks/measure.py"):
+    assert name in inside, name
+assert not [name for name in inside if "__pycache__" in name or name.startswith(".venv")]
+print(f"{wheel.name}: {len(names)} files; {sdist.name}: {len(inside)} entries")
+END
+python3 -m venv "$out/venv"
+"$out/venv/bin/pip" install -q "$out"/*.whl
+(cd / && "$out/venv/bin/smapskit" --version && "$out/venv/bin/smapskit" $$ | tail -n 1)
+cp tests/typed_user.py "$out/typed_user.py"
+(cd "$out" && "$python" -m mypy --strict --python-executable "$out/venv/bin/python" typed_user.py)
+(cd "$out" && "$python" -m pyright --pythonpath "$out/venv/bin/python" typed_user.py)
