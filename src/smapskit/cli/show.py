@@ -26,7 +26,8 @@ Show what the memory of processes is made of, mapping by mapping, as pmap does;
 from live processes or from saved captures of smaps, maps or pmap.
 """
 _EPILOG = """\
-exit status: 0; 1 for a wrong usage or what could not be read; 42 where a process is missing.
+exit status: 0; 1 for a wrong usage or what could not be read; 42 where a process
+is missing.
 """
 
 
