@@ -310,3 +310,61 @@ def test_a_run_judged_under_another_limit_shows_nothing() -> None:
         "not shown",
         "not shown",
     ]
+
+
+# ---- where a group may be made ---------------------------------------------------------------
+
+V2 = "30 23 0:26 {root} {folder} rw,nosuid - cgroup2 cgroup2 rw,nsdelegate"
+V1 = "35 31 0:32 {root} {folder} rw,relatime - cgroup cgroup rw,{controller}"
+
+
+def make_tree(folder: Path, *groups: str, controllers: str = "cpu memory") -> None:
+    for group in ("", *groups):
+        (folder / group).mkdir(parents=True, exist_ok=True)
+        (folder / group / "cgroup.procs").touch()
+        (folder / group / "cgroup.subtree_control").write_text(controllers + "\n")
+
+
+def place(own: str, mounts: str) -> tuple[Path, int]:
+    return cgroup._place(own, mounts)
+
+
+def test_v2_makes_it_beside_the_own_group_where_memory_is_handed_on(tmp_path: Path) -> None:
+    make_tree(tmp_path, "user.slice", "user.slice/shell.scope")
+    (tmp_path / "user.slice" / "shell.scope" / "cgroup.subtree_control").write_text("\n")
+    own = "0::/user.slice/shell.scope\n"
+    mounts = V2.format(root="/", folder=tmp_path)
+    assert place(own, mounts) == (tmp_path / "user.slice", 2)
+
+
+def test_v1_is_taken_where_v2_has_no_memory(tmp_path: Path) -> None:
+    make_tree(tmp_path / "unified", controllers="hugetlb")
+    make_tree(tmp_path / "memory", "session")
+    own = "4:memory:/session\n3:cpu:/\n0::/\n"
+    mounts = "\n".join(
+        [
+            V1.format(root="/", folder=tmp_path / "cpu", controller="cpu"),
+            V1.format(root="/", folder=tmp_path / "memory", controller="memory"),
+            V2.format(root="/", folder=tmp_path / "unified"),
+        ]
+    )
+    assert place(own, mounts) == (tmp_path / "memory" / "session", 1)
+
+
+def test_in_a_container_the_mount_begins_at_its_own_group(tmp_path: Path) -> None:
+    make_tree(tmp_path, "job")
+    own = "4:memory:/docker/1234/job\n"
+    mounts = V1.format(root="/docker/1234", folder=tmp_path, controller="memory")
+    assert place(own, mounts) == (tmp_path / "job", 1)
+
+
+@pytest.mark.parametrize(
+    ("mounts", "said"),
+    [
+        ("", "no cgroup file system with the memory controller is mounted"),
+        (V2.format(root="/", folder="/nowhere"), "no group here hands the memory controller on"),
+    ],
+)
+def test_where_there_is_no_place_the_reason_is_told(mounts: str, said: str) -> None:
+    with pytest.raises(cgroup.CannotBeMade, match=said):
+        place("0::/\n", mounts)

@@ -40,7 +40,8 @@ class MemoryGroup:
         Raises:
             CannotBeMade: nowhere, and why.
         """
-        parent, version = _parent()
+        own, mounts = (Path("/proc/self", name).read_text() for name in ("cgroup", "mountinfo"))
+        parent, version = _place(own, mounts)
         return cls(parent / f"{PREFIX}{os.getpid()}", version)
 
     def make(self, limit: int, *, swap: bool = False, high: int | None = None) -> None:
@@ -113,11 +114,11 @@ class MemoryGroup:
             time.sleep(0.05)
 
 
-def _parent() -> tuple[Path, int]:
-    """The folder to make the group in, and the version of its tree."""
-    own = _own_groups(Path("/proc/self/cgroup").read_text())
+def _place(own_groups: str, mounts: str) -> tuple[Path, int]:
+    """The folder to make the group in, and the version of its tree, from the kernel's texts."""
+    own = _own_groups(own_groups)
     reasons = []
-    for mount, root, kind, options in _mounts(Path("/proc/self/mountinfo").read_text()):
+    for mount, root, kind, options in _mounts(mounts):
         version = 2 if kind == "cgroup2" else 1
         name = "" if version == 2 else "memory"  # noqa: PLR2004
         if name not in own or (version == 1 and "memory" not in options.split(",")):
