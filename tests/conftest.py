@@ -19,6 +19,11 @@ def corpus(family: str) -> list[Path]:
     return sorted((CORPUS / family).glob("*.txt"))
 
 
+def unmeasured() -> dict[str, str]:
+    """The environment for a process that coverage is not to be measured in."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
+
+
 def _has_pmap_4() -> bool:
     if shutil.which("pmap") is None:
         return False

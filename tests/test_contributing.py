@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import smapskit
-from conftest import FIXTURES
+from conftest import FIXTURES, unmeasured
 from smapskit.pmap import read
 from smapskit.pmap.dialects import DIALECTS, MODE, NAME, Dialect
 
@@ -52,7 +51,7 @@ def test_a_field_is_one_line_in_records(tmp_path: Path) -> None:
     source = records.read_text()
     place = source.index("    pmap_dirty: int | None")
     records.write_text(source[:place] + FIELD + source[place:])
-    env = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    env = {**unmeasured(), "PYTHONPATH": str(tmp_path / "src")}
     subprocess.run([sys.executable, "docs/schema.py"], cwd=tmp_path, env=env, check=True)
 
     text = (FIXTURES / "sleep" / "smaps.txt").read_text()

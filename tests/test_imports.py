@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import smapskit
+from conftest import unmeasured
 
 ROOT = Path(smapskit.__file__).parent
 # From the ground up; rooms on one floor do not import each other.
@@ -95,10 +95,8 @@ def test_neither_pandas_nor_numpy_is_loaded(code: str, process_folder: Path) -> 
 def test_the_quick_table_loads_no_more_than_it_needs() -> None:
     code = "import sys, os, smapskit.cli; smapskit.cli.main([str(os.getpid())]); "
     code += "print(*sys.modules, file=sys.stderr)"
-    env = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env
-    )
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=unmeasured())
     loaded = set(run.stderr.split())
     assert {"attr", "argparse", "datetime", "smapskit.records"}.isdisjoint(loaded)
 

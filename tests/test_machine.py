@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import smapskit
-from conftest import FIXTURES
+from conftest import FIXTURES, unmeasured
 from smapskit import cli, machine
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads live processes")
@@ -114,7 +114,12 @@ class TestCommand:
             "os.setgroups([]); os.setgid(65534); os.setuid(65534); cli.main(['--all'])"
         )
         run = subprocess.run(
-            [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="/"
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd="/",
+            env=unmeasured(),
         )
         assert "more could not be read (not permitted to read the smaps_rollup" in run.stderr
 

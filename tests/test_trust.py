@@ -17,6 +17,7 @@ import oracles
 import pytest
 
 import smapskit
+from conftest import unmeasured
 from smapskit import cli, plots
 from smapskit.errors import AccessDenied, ProcessNotFound
 from smapskit.texts import UNPRINTABLE
@@ -124,7 +125,7 @@ def unshared(script: str, *options: str) -> subprocess.CompletedProcess[str]:
     if shutil.which("unshare") is None:
         pytest.skip("needs unshare of util-linux")
     command = ["unshare", *options, "sh", "-c", script, "sh", sys.executable]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=unmeasured())
     if "unshare:" in ran.stderr or "mount:" in ran.stderr:
         pytest.skip(f"not allowed here: {ran.stderr.strip()}")
     return ran
