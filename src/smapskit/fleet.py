@@ -51,7 +51,7 @@ def load_frames(
     found: list[DataFrame] = []
     unreadable: dict[str, str] = {}
     with _pool(workers if len(names) > _FEW else 1) as pool:
-        jobs = [(name, unit) for name in names]
+        jobs: list[tuple[str, Unit]] = [(name, unit) for name in names]
         answers: Iterable[Any] = (
             map(_read, jobs) if pool is None else pool.map(_read, jobs, chunksize=8)
         )
