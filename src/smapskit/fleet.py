@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from smapskit.captures import frames_of
 from smapskit.errors import SmapskitError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from smapskit.frames import Unit
 
-_FEW = 32
+_BATCH = 64
 """Captures that one process reads in less time than others take to start."""
 
 
@@ -37,7 +37,7 @@ def load_frames(
         paths: of the captures.
         unit: as in `to_frame`.
         workers: processes to share the work; as many as there are cores where None.
-        each: called with their number after each capture, to show progress.
+        each: called with how many are done, now and then, to show progress.
 
     Returns:
         As `concat`, with a further column `source`, the path; pid and time are missing where
@@ -48,24 +48,21 @@ def load_frames(
     from smapskit import frames  # noqa: PLC0415
 
     names = [os.fspath(path) for path in paths]
-    found: list[DataFrame] = []
+    batches = [names[at : at + _BATCH] for at in range(0, len(names), _BATCH)]
+    parts: list[DataFrame] = []
     unreadable: dict[str, str] = {}
-    with _pool(workers if len(names) > _FEW else 1) as pool:
-        jobs: list[tuple[str, Unit]] = [(name, unit) for name in names]
-        answers: Iterable[Any] = (
-            map(_read, jobs) if pool is None else pool.map(_read, jobs, chunksize=8)
-        )
-        for number, (name, answer) in enumerate(zip(names, answers, strict=True), 1):
-            if isinstance(answer, str):
-                unreadable[name] = answer
-            else:
-                found += answer
+    done = 0
+    with _pool(workers if len(batches) > 1 else 1) as pool:
+        units = [unit] * len(batches)
+        answers = map(_read, batches, units) if pool is None else pool.map(_read, batches, units)
+        for batch, (part, reasons) in zip(batches, answers, strict=True):
+            parts += [] if part is None else [part]
+            unreadable |= reasons
+            done += len(batch)
             if each is not None:
-                each(number)
-    frame = frames.concat(found, unit)
-    frame["source"] = pd.Categorical(
-        [part.attrs["source"] for part in found for _ in range(len(part))]
-    )
+                each(done)
+    frame = frames.joined(parts, unit)
+    frame["source"] = pd.Categorical(frame["source"] if parts else [])
     frame.attrs["unreadable"] = unreadable
     return frame
 
@@ -79,9 +76,19 @@ def _pool(workers: int | None) -> Iterator[Executor | None]:
         yield pool
 
 
-def _read(job: tuple[str, Unit]) -> list[DataFrame] | str:
-    path, unit = job
-    try:
-        return frames_of(path, unit)
-    except (SmapskitError, OSError) as error:
-        return str(error)
+def _read(paths: list[str], unit: Unit) -> tuple[DataFrame | None, dict[str, str]]:
+    """One frame of some captures, and why the others of them are not in it."""
+    from smapskit import frames  # noqa: PLC0415
+
+    found: list[DataFrame] = []
+    unreadable: dict[str, str] = {}
+    for path in paths:
+        try:
+            found += frames_of(path, unit)
+        except (SmapskitError, OSError) as error:
+            unreadable[path] = str(error)
+    if not found:
+        return None, unreadable
+    frame = frames.concat(found, unit)
+    frame["source"] = [part.attrs["source"] for part in found for _ in range(len(part))]
+    return frame, unreadable

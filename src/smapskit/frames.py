@@ -163,6 +163,11 @@ def concat(moments: Iterable[Snapshot | pd.DataFrame], unit: Unit = "kB") -> pd.
         )
         part.attrs = {"unit": unit}
         parts.append(part)
+    return joined(parts, unit)
+
+
+def joined(parts: Sequence[pd.DataFrame], unit: Unit) -> pd.DataFrame:
+    """One frame of the rows of several with the same kind of index, all in one unit."""
     if not parts:
         return to_frame(Snapshot(()), unit)
     for name in {str(name) for part in parts for name in part.columns}:
