@@ -53,7 +53,7 @@ def load_frames(
     unreadable: dict[str, str] = {}
     done = 0
     with _pool(workers if len(batches) > 1 else 1) as pool:
-        units = [unit] * len(batches)
+        units: list[Unit] = [unit] * len(batches)
         answers = map(_read, batches, units) if pool is None else pool.map(_read, batches, units)
         for batch, (part, reasons) in zip(batches, answers, strict=True):
             parts += [] if part is None else [part]
