@@ -47,7 +47,7 @@ def ascii_as_4_0_2(table: str) -> str:
 
 def safely(table: str) -> str:
     """pmap's table of -X lets through what a terminal could obey; smapskit's does not."""
-    return re.sub("[\x1b\udc80-\udcff]", "?", table)
+    return re.sub("[\x00-\x09\x0b-\x1f\x7f\udc80-\udcff]", "?", table)
 
 
 def named(table: Snapshot, with_header: str) -> Snapshot:

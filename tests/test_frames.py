@@ -183,14 +183,17 @@ class TestLive:
     def test_psutil_says_the_same(self, start: Callable[..., subprocess.Popen[str]]) -> None:
         code = "import pandas; print('ready', flush=True); input()"
         pid = start(sys.executable, "-c", code).pid
+        smaps = Path(f"/proc/{pid}/smaps")
         with stopped(pid):
-            frame = smapskit.read_frame(pid, "bytes")
-            theirs = psutil.Process(pid).memory_maps(grouped=False)
-            for _ in range(5):
-                if [m.referenced for m in theirs] == frame["referenced"].tolist():
-                    break  # else the kernel aged pages between the two readings
+            tries = 0
+            while True:
+                before = smaps.read_bytes()
                 frame = smapskit.read_frame(pid, "bytes")
                 theirs = psutil.Process(pid).memory_maps(grouped=False)
+                tries += 1
+                # Unless the kernel aged pages, or another process came or went meanwhile.
+                if smaps.read_bytes() == before or tries == 20:
+                    break
         assert len(theirs) == len(frame) > 300
         assert [m.addr for m in theirs] == [
             f"{start:08x}-{end:08x}"
