@@ -23,8 +23,7 @@ from smapskit.aggregate import Difference, Kind
 from smapskit.classify import Backing, Sharing, sharing_of
 from smapskit.records import COUNTERS, MAPPING_FIELDS, Device, Mapping, Permissions, kernel_fields
 from smapskit.smaps.at_once import Columns as TextColumns
-from smapskit.smaps.at_once import Memo, Template, backing_of_look
-from smapskit.smaps.grammar import ROLLUP_NAME
+from smapskit.smaps.at_once import Memo, backing_of_look, columns_of_parts
 from smapskit.smaps.parse import parse_smaps, prepared
 from smapskit.smaps.parts import keeping, parts_of
 from smapskit.snapshot import Snapshot
@@ -351,16 +350,12 @@ def frame_of_parts(parts: Iterable[bytes], unit: Unit, about: Snapshot) -> pd.Da
 
 def _columns_of_parts(parts: Iterable[bytes]) -> Columns | None:
     """The columns of a text in parts, if all its records have the lines of its first."""
-    template = None
     gathered = _Gathered()
-    for part in parts:
-        template = template or Template.learn(part)
-        if template is None or "Size" not in template.names:
+    for columns in columns_of_parts(parts):
+        if columns is None:
             return None
-        columns = template.columns_of(part)
-        if columns is None or not gathered.add(columns):
-            return None
-    return gathered.columns() if template is not None else None
+        gathered.add(columns)
+    return gathered.columns()
 
 
 class _Words:
@@ -400,32 +395,25 @@ class _Gathered:
         self._backings: list[Backing | None] = []
         self._sharings: list[Sharing] = []
 
-    def add(self, columns: TextColumns) -> bool:
-        """Add a part; False for what only the reader of lines can tell."""
-        start, end, perms, offset, device, inode, name = columns.headers
-        try:
-            arrays: dict[str, np.ndarray[Any, Any]] = {
-                "start": np.array([int(word, 16) for word in start], dtype=np.uint64),
-                "end": np.array([int(word, 16) for word in end], dtype=np.uint64),
-                "offset": np.array([int(word, 16) for word in offset], dtype=np.uint64),
-                "inode": np.array(list(map(int, inode)), dtype=np.uint64),
-            }
-        except OverflowError:
-            return False
+    def add(self, columns: TextColumns) -> None:
+        """Add a part."""
+        arrays: dict[str, np.ndarray[Any, Any]] = {
+            "start": np.array(columns.starts, dtype=np.uint64),
+            "end": np.array(columns.ends, dtype=np.uint64),
+            "offset": np.array(columns.offsets, dtype=np.uint64),
+            "inode": np.array(columns.inodes, dtype=np.uint64),
+        }
         for field_name, figures in columns.figures.items():
             field = _KNOWN.get(field_name)
             arrays[field.attribute if field else _column_of_extra(field_name)] = figures
-        if (arrays["start"] >= arrays["end"]).any() or ROLLUP_NAME.encode() in name:
-            return False
         for column, array in arrays.items():
             self._arrays.setdefault(column, []).append(array)
-        self._words["perms"].add(perms)
-        self._words["device"].add(device)
-        self._words["pathname"].add(name)
+        self._words["perms"].add(columns.perms)
+        self._words["device"].add(columns.devices)
+        self._words["pathname"].add(columns.names)
         self._words["vm_flags"].add(columns.flags or [None] * len(columns))
         self._backings += map(self._backing.__getitem__, columns.looks())
-        self._sharings += [_SHARING[word[3:]] for word in perms]
-        return True
+        self._sharings += [_SHARING[word[3:]] for word in columns.perms]
 
     def columns(self) -> Columns:
         """All that was added."""

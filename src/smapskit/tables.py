@@ -39,12 +39,8 @@ def format_groups(groups: MappingOf[object, Totals], total: Totals, by: str) -> 
     entries = sorted(groups.items(), key=largest_first, reverse=True)
     for key, sums in [*entries, ("total kB", total)]:
         figures = [getattr(sums, attribute) for attribute in _GROUP_COLUMNS.values()]
-        cells = [UNKNOWN if figure is None else str(figure) for figure in figures]
-        rows.append([str(sums.count), *cells, _group_name(key)])
-    widths = [max(7, *(len(row[at]) for row in rows)) for at in range(len(_GROUP_COLUMNS) + 1)]
-    lines = list(_justified(rows, widths))
-    rule = " ".join("-" * width for width in widths)
-    return "\n".join([*lines[:-1], rule, lines[-1], ""])
+        rows.append([str(sums.count), *map(_cell, figures), _group_name(key)])
+    return _with_total(rows)
 
 
 _SURVEY_COLUMNS = {"PSS": "pss", "USS": "uss", "RSS": "rss", "Swap": "swap"}
@@ -94,8 +90,13 @@ def _survey_table(
         for name in columns
     ]
     table.append(["", *map(_cell, sums), foot])
-    widths = [max(7, *(len(row[at]) for row in table)) for at in range(len(columns) + 1)]
-    lines = list(_justified(table, widths))
+    return _with_total(table)
+
+
+def _with_total(rows: list[list[str]]) -> str:
+    """A table whose last row stands under a rule."""
+    widths = [max(7, *(len(row[at]) for row in rows)) for at in range(len(rows[0]) - 1)]
+    lines = list(_justified(rows, widths))
     rule = " ".join("-" * width for width in widths)
     return "\n".join([*lines[:-1], rule, lines[-1], ""])
 

@@ -48,23 +48,28 @@ def is_worth_it(size: int) -> bool:
 class Columns:
     """What the mappings of a text have in the text, a list or an array a column."""
 
-    headers: tuple[list[bytes], ...]
-    """The groups of the header's pattern."""
+    starts: list[int]
+    ends: list[int]
+    offsets: list[int]
+    inodes: list[int]
+    perms: list[bytes]
+    devices: list[bytes]
+    names: list[bytes]
     figures: dict[str, NDArray[np.int64]]
     """By the kernel's name, in the order of the text."""
     flags: list[Any] | None
     """Tuples of codes."""
 
     def __len__(self) -> int:
-        return len(self.headers[0])
+        return len(self.starts)
 
     def looks(self) -> Iterator[tuple[bytes, bytes, bytes, Any, int | None]]:
         """All that the backing of each mapping follows from: see `backing_of_look`."""
-        _, _, perms, _, device, _, name = self.headers
         nothing = [None] * len(self)
         pages = self.figures.get("KernelPageSize")
         sizes = nothing if pages is None else pages.tolist()
-        return zip(name, perms, device, self.flags or nothing, sizes, strict=True)
+        flags = self.flags or nothing
+        return zip(self.names, self.perms, self.devices, flags, sizes, strict=True)
 
 
 def backing_of_look(look: tuple[bytes, bytes, bytes, Any, int | None]) -> Backing | None:
@@ -111,6 +116,18 @@ def read_at_once(parts: Iterable[bytes], kind: Kind) -> tuple[list[Mapping], Lay
         mappings += found
         headers += islice(HEADERS.finditer(part), HEADERS_TO_LEARN_FROM - len(headers))
     return None if template is None else (mappings, learnt_layout(template.styles, headers))
+
+
+def columns_of_parts(parts: Iterable[bytes]) -> Iterator[Columns | None]:
+    """The columns of each part of a text of smaps; None where it has to be read by lines."""
+    template = None
+    for part in parts:
+        template = template or Template.learn(part)
+        # Without Size what a mapping's is would follow from its range: records know that.
+        has_sizes = template is not None and "Size" in template.names
+        yield template.columns_of(part) if template is not None and has_sizes else None
+    if template is None:
+        yield None  # a text of nothing
 
 
 def styles_of_first_record(data: bytes, kind: Kind) -> list[FieldStyle] | None:
@@ -191,16 +208,34 @@ class Template:
         vm_flags = [found[line] for line in flags] if self.has_flags else None
         if figures is None or None in found.values():
             return None
-        columns = Columns(tuple(headers), figures, vm_flags)
-        are_read = all(self._read_odd(odd[row], columns, row) for row in odd_rows)
-        return columns if are_read else None
+        if not all(self._read_odd(odd[row], row, headers, figures, vm_flags) for row in odd_rows):
+            return None
+        start, end, perms, offset, device, inode, name = headers
+        starts, ends, offsets = ([int(word, 16) for word in c] for c in (start, end, offset))
+        inodes = list(map(int, inode))
+        # What only the reader of lines can tell: a range upside down, too large an inode, a
+        # rollup.
+        if (
+            any(map(int.__ge__, starts, ends))
+            or max(inodes) > LARGEST_INODE
+            or ROLLUP_NAME.encode() in name
+        ):
+            return None
+        return Columns(starts, ends, offsets, inodes, perms, device, name, figures, vm_flags)
 
     def mappings(self, data: bytes) -> list[Mapping] | None:
         """The records of whole records; None where they have to be read by lines."""
         columns = self.columns_of(data)
         return None if columns is None else _mappings(columns, self.kind)
 
-    def _read_odd(self, text: bytes, columns: Columns, row: int) -> bool:
+    def _read_odd(
+        self,
+        text: bytes,
+        row: int,
+        headers: list[list[bytes]],
+        figures: dict[str, NDArray[np.int64]],
+        flags: list[Any] | None,
+    ) -> bool:
         """Put a record that looks otherwise in its row; False if it has other fields."""
         lines = text.split(b"\n")[:-1]
         header = HEADER.fullmatch(lines[0])
@@ -211,16 +246,16 @@ class Template:
         names = [style.name for style in self.styles]
         if header is None or record.names != names or len(lines) != len(names) + 1:
             return False
-        for groups, group in zip(columns.headers, header.groups(b""), strict=True):
+        for groups, group in zip(headers, header.groups(b""), strict=True):
             groups[row] = group
-        for name, column in columns.figures.items():
+        for name, column in figures.items():
             field = self.kind.table.get(name)
             value = record.values[field.attribute] if field else record.extra[name]
             if not isinstance(value, int):
                 return False
             column[row] = value
-        if columns.flags is not None:
-            columns.flags[row] = record.values["vm_flags"]
+        if flags is not None:
+            flags[row] = record.values["vm_flags"]
         return True
 
     def _figures(self, blocks: bytes, count: int) -> dict[str, NDArray[np.int64]] | None:
@@ -281,7 +316,7 @@ def _numbers(words: NDArray[np.uint64]) -> NDArray[np.int64] | None:
         return None
     pairs = digit * np.uint64(10) + (digit >> eight)
     mask = np.uint64(0x000000FF000000FF)
-    high = (pairs & mask) * np.uint64((100 << 0) + (1_000_000 << 32))
+    high = (pairs & mask) * np.uint64(100 + (1_000_000 << 32))
     low = ((pairs >> np.uint64(16)) & mask) * np.uint64(1 + (10_000 << 32))
     return ((high + low) >> np.uint64(32)).astype(np.int64)
 
@@ -290,19 +325,10 @@ def _numbers(words: NDArray[np.uint64]) -> NDArray[np.int64] | None:
 _FIGURES = MAPPING_FIELDS[MAPPING_FIELDS.index("size") + 1 : MAPPING_FIELDS.index("vm_flags")]
 
 
-def _mappings(columns: Columns, kind: Kind) -> list[Mapping] | None:
-    """The records that columns stand for; None for what only the reader of lines can tell."""
-    start, end, perms, offset, device, inode, name = columns.headers
-    starts, ends = [[int(word, 16) for word in column] for column in (start, end)]
-    inodes = list(map(int, inode))
+def _mappings(columns: Columns, kind: Kind) -> list[Mapping]:
+    """The records that columns stand for."""
+    starts, ends = columns.starts, columns.ends
     names = Memo(texts.decode)
-    paths = [names[word] for word in name]
-    if (
-        any(map(int.__ge__, starts, ends))
-        or max(inodes) > LARGEST_INODE
-        or ROLLUP_NAME in names.values()
-    ):
-        return None
     permissions = Memo(lambda text: Permissions.parse(text.decode()))
     devices = Memo(lambda text: Device.parse(text.decode()))
     lists = {name: column.tolist() for name, column in columns.figures.items()}
@@ -319,11 +345,11 @@ def _mappings(columns: Columns, kind: Kind) -> list[Mapping] | None:
             Draft,  # by position: see records
             starts,
             ends,
-            [permissions[word] for word in perms],
-            [int(word, 16) for word in offset],
-            [devices[word] for word in device],
-            inodes,
-            paths,
+            [permissions[word] for word in columns.perms],
+            columns.offsets,
+            [devices[word] for word in columns.devices],
+            columns.inodes,
+            [names[word] for word in columns.names],
             sizes,
             *(known.get(attribute, repeat(None)) for attribute in _FIGURES),
             repeat(None) if columns.flags is None else columns.flags,

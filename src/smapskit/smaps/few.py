@@ -25,9 +25,10 @@ class Few:
 
     def rows(self, part: bytes) -> list[tuple[bytes, ...]] | None:
         """
-        Of each mapping the groups of the header's pattern, then the figures in the text's order.
+        Of each mapping the groups of the header's pattern, then the figures.
 
-        None where a record has other fields than the first one, or a field is not there.
+        None where a record has other fields than the first one, or those that are wanted do
+        not stand in the order in which they were named.
         """
         if self._pattern is None:
             self._learn(part)
@@ -47,6 +48,6 @@ class Few:
             lines.append(name + (rb": *+([0-9]{1,15}+) kB\n" if is_wanted else rb":[^\n]*+\n"))
             found += [name] if is_wanted else []
             at = field.end()
-        if sorted(found) == sorted(self._names):
+        if found == self._names:
             self._pattern = re.compile(b"".join(lines))
             self._lines = len(lines)

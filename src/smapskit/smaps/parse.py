@@ -66,12 +66,13 @@ def parse_pieces(pieces: Iterable[bytes], kind: Kind, source: str | None) -> Sna
     pieces = iter(pieces)
     kept: list[bytes] = []
     arriving = keeping(pieces, kept)
-    if is_worth_it(len(next(arriving, b""))):
+    was_tried = is_worth_it(len(next(arriving, b"")))
+    if was_tried:
         at_once = read_at_once(whole_records(chain(kept[:1], arriving)), kind)
         if at_once is not None:
             return Snapshot(tuple(at_once[0]), source=source, layout=at_once[1])
     kept.extend(pieces)
-    return _parse(b"".join(kept), kind, source)
+    return _parse(b"".join(kept), kind, source, by_lines=was_tried)
 
 
 def iter_mappings(lines: Iterable[str | bytes], *, source: str | None = None) -> Iterator[Mapping]:
@@ -88,9 +89,17 @@ def iter_mappings(lines: Iterable[str | bytes], *, source: str | None = None) ->
     return map(to_mapping, Reader(SMAPS, source).read(texts.as_lines(lines)))
 
 
-def _parse(text: str | bytes, kind: Kind, source: str | None, *, strict: bool = True) -> Snapshot:
+def _parse(
+    text: str | bytes,
+    kind: Kind,
+    source: str | None,
+    *,
+    strict: bool = True,
+    by_lines: bool = False,
+) -> Snapshot:
     data, notes = prepared(text, source)
-    at_once = read_at_once(parts_of(data), kind) if is_worth_it(len(data)) else None
+    is_tried = not by_lines and is_worth_it(len(data))
+    at_once = read_at_once(parts_of(data), kind) if is_tried else None
     if at_once is not None:
         mappings, layout = at_once
     else:

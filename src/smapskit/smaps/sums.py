@@ -10,7 +10,7 @@ from smapskit import texts
 from smapskit.aggregate import GroupName, group_by
 from smapskit.classify import sharing_of
 from smapskit.records import COUNTERS, Mapping, Totals
-from smapskit.smaps.at_once import Columns, Memo, Template, backing_of_look, is_worth_it
+from smapskit.smaps.at_once import Columns, Memo, backing_of_look, columns_of_parts, is_worth_it
 from smapskit.smaps.kinds import SMAPS
 from smapskit.smaps.parse import parse_pieces
 from smapskit.smaps.parts import keeping, whole_records
@@ -65,17 +65,12 @@ def read_sums(
 
 
 def _at_once(parts: Iterable[bytes], key: Callable[[Columns], list[Any]]) -> dict[Any, Sums] | None:
-    template = None
     adding = _Adding(key)
-    for part in parts:
-        template = template or Template.learn(part)
-        if template is None or "Size" not in template.names:
-            return None
-        columns = template.columns_of(part)
+    for columns in columns_of_parts(parts):
         if columns is None:
             return None
         adding.add(columns)
-    return None if template is None else adding.sums()
+    return adding.sums()
 
 
 class _Adding:
@@ -91,7 +86,7 @@ class _Adding:
 
         numbers = self._numbers
         rows = np.array([numbers.setdefault(key, len(numbers)) for key in self._key(columns)])
-        is_shared = np.array([perms[3:] == b"s" for perms in columns.headers[2]])
+        is_shared = np.array([perms[3:] == b"s" for perms in columns.perms])
         known = {
             SMAPS.table[name].attribute: figures
             for name, figures in columns.figures.items()
@@ -122,16 +117,16 @@ def _one_group(columns: Columns) -> list[Any]:
 
 
 def _perms(columns: Columns) -> list[Any]:
-    return [perms.decode() for perms in columns.headers[2]]
+    return [perms.decode() for perms in columns.perms]
 
 
 def _sharing(columns: Columns) -> list[Any]:
-    return [sharing_of(perms[3:] == b"s") for perms in columns.headers[2]]
+    return [sharing_of(perms[3:] == b"s") for perms in columns.perms]
 
 
 def _pathname(columns: Columns) -> list[Any]:
     names = Memo(texts.decode)
-    return [names[name] for name in columns.headers[6]]
+    return [names[name] for name in columns.names]
 
 
 def _backing(columns: Columns) -> list[Any]:
