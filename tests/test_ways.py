@@ -162,6 +162,23 @@ class TestSums:
         assert {key: each.totals for key, each in found.items()} == groups
         assert sum(each.shared_rss for each in found.values()) == snapshot.shared_rss()
 
+    @pytest.mark.parametrize(
+        "header",
+        [
+            b"7f00b000-7f00a000 r--p 00000000 fe:00 1",
+            b"7f00a000-7f00b000 r--p 00000000 fe:00 99999999999999999999",
+            b"7f00a000-7f00b000 r--p 00000000 fe:00 0          [rollup]",
+        ],
+    )
+    def test_what_the_records_refuse_is_not_added_up(self, header: bytes) -> None:
+        text = (FIXTURES / "zoo" / "smaps.txt").read_bytes()
+        changed = text + header + text[text.index(b"\n") :]
+        line = text.count(b"\n") + 1
+        assert at_once.read_at_once([changed], SMAPS) is None
+        for read in (lambda t: sums.read_sums([t]), smapskit.parse_frame):
+            with pytest.raises(smapskit.ParseError, match=f"line {line}: expected"):
+                read(changed)
+
     def test_by_a_function(self) -> None:
         text = (FIXTURES / "zoo" / "smaps.txt").read_bytes()
         found = sums.read_sums([text], lambda mapping: mapping.is_anonymous)
