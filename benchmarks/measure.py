@@ -33,7 +33,7 @@ import psutil
 from subjects import subject
 
 import smapskit
-from smapskit.process import read_sums
+from smapskit.sources.process import read_sums
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"

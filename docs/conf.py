@@ -8,11 +8,14 @@ from pathlib import Path
 from sphinx.application import Sphinx
 
 import smapskit
-from smapskit.classify import NAME_RULES
-from smapskit.cli import difference, machine, series, show
-from smapskit.flags import VM_FLAGS
-from smapskit.pmap.dialects import DIALECTS
-from smapskit.records import KernelField, Mapping, Rollup, kernel_fields
+from smapskit.cli import diff as difference
+from smapskit.cli import record as series
+from smapskit.cli import show
+from smapskit.cli import system as machine
+from smapskit.formats.pmap.dialects import DIALECTS
+from smapskit.model.backing import NAME_RULES
+from smapskit.model.mapping import KernelField, Mapping, Rollup, kernel_fields
+from smapskit.model.vmflags import VM_FLAGS
 
 project = "smapskit"
 author = "The smapskit maintainers"

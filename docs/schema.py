@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from smapskit.records import COUNTERS, Mapping, kernel_fields
+from smapskit.model.mapping import COUNTERS, Mapping, kernel_fields
 
 SCHEMA = Path(__file__).parent / "schema.json"
 

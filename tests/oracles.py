@@ -23,7 +23,7 @@ from pathlib import Path
 from pmap_tool import ascii_as_4_0_2, printed
 
 import smapskit
-from smapskit.records import COUNTERS, kernel_fields
+from smapskit.model.mapping import COUNTERS, kernel_fields
 
 # struct procmap_query of linux/fs.h, kernel 6.11 and later.
 _QUERY = struct.Struct("=9Q4I2Q")

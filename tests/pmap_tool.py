@@ -9,9 +9,9 @@ import subprocess
 import attrs
 
 import smapskit
-from smapskit.pmap.dialects import LayoutName
-from smapskit.records import Mapping, kernel_fields
-from smapskit.snapshot import Snapshot
+from smapskit.formats.pmap.dialects import LayoutName
+from smapskit.model.mapping import Mapping, kernel_fields
+from smapskit.model.snapshot import Snapshot
 
 LAYOUTS: dict[str, LayoutName] = {
     "": "short",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from smapskit.records import Mapping, kernel_fields
+from smapskit.model.mapping import Mapping, kernel_fields
 
 KERNEL_FIELDS = kernel_fields(Mapping)
 _FLAG = st.text("abcdefghijklmnopqrstuvwxyz?", min_size=2, max_size=2)

@@ -7,7 +7,7 @@ import pytest
 
 import smapskit
 from smapskit import Backing, Kind, Mapping, Permissions, Sharing, Snapshot
-from smapskit.records import COUNTERS
+from smapskit.model.mapping import COUNTERS
 
 
 def mapping(

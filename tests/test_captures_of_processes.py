@@ -11,7 +11,7 @@ from pmap_tool import MOVED_BY_PMAP, as_pmap_prints, moved_as_in, named, safely
 
 import smapskit
 from smapskit import Mapping
-from smapskit.records import COUNTERS
+from smapskit.model.mapping import COUNTERS
 
 ROUNDED_DOWN_PER_RECORD = {"pss", "pss_dirty", "swap_pss"}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from smapskit import Backing, Device, Mapping, Permissions, Sharing
-from smapskit.classify import NAME_RULES
+from smapskit.model.backing import NAME_RULES
 
 
 def mapping(name: str, perms: str = "rw-p", device: str = "00:01", **known: object) -> Mapping:

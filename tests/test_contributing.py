@@ -13,8 +13,8 @@ import pytest
 
 import smapskit
 from conftest import FIXTURES, unmeasured
-from smapskit.pmap import read
-from smapskit.pmap.dialects import DIALECTS, MODE, NAME, Dialect
+from smapskit.formats.pmap import read
+from smapskit.formats.pmap.dialects import DIALECTS, MODE, NAME, Dialect
 
 ROOT = Path(__file__).parent.parent
 FIELD = '    warm: int | None = _field("Warm", "9.9", "an invented field")\n'
@@ -22,7 +22,7 @@ PROGRAM = """
 import io, json, sys
 import jsonschema
 import smapskit
-from smapskit.exports import to_json
+from smapskit.views.exports import to_json
 text = sys.stdin.read()
 snapshot = smapskit.parse_smaps(text)
 assert smapskit.format_smaps(snapshot) == text

@@ -10,9 +10,9 @@ import pytest
 import smapskit
 from conftest import CORPUS, corpus
 from smapskit import ParseError
-from smapskit.smaps.kinds import SMAPS
-from smapskit.smaps.lines import Reader, to_mapping
-from smapskit.smaps.parse import split_lines
+from smapskit.formats.smaps.files import SMAPS
+from smapskit.formats.smaps.lines import Reader, to_mapping
+from smapskit.formats.smaps.parse import split_lines
 
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the folder of captures is not here")
 
@@ -65,7 +65,7 @@ def test_a_rollup_is_the_sum(file: Path) -> None:
     rollup = smapskit.load_rollup(file)
     smaps = file.parent.parent / "smaps" / file.name
     totals = smapskit.load(smaps).totals()
-    for name in smapskit.records.COUNTERS:
+    for name in smapskit.model.mapping.COUNTERS:
         summed, said = getattr(totals, name), getattr(rollup, name)
         if name in ("pss", "swap_pss"):
             assert 0 <= said - summed <= totals.count

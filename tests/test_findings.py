@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import smapskit
-from smapskit.pmap.write import format_pmaps
+from smapskit.formats.pmap.write import format_pmaps
 
 DETAIL = "Address Perm Offset Device Inode {} Mapping\n00400000 r--p 00000000 fe:00 1 8 4 4 x\n"
 

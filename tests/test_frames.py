@@ -21,9 +21,10 @@ from test_live import MANY, stopped
 
 import smapskit
 from conftest import FIXTURES, corpus
-from smapskit import Backing, Snapshot, frames
-from smapskit.records import COUNTERS
-from smapskit.smaps.parts import whole_records
+from smapskit import Backing, Snapshot
+from smapskit.formats.smaps.chunks import whole_records
+from smapskit.model.mapping import COUNTERS
+from smapskit.views import frames
 
 ZOO = smapskit.load(FIXTURES / "zoo" / "smaps.txt")
 OLD = smapskit.load(FIXTURES / "zoo" / "pmap-x.txt")

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 import smapskit
 from smapskit import ParseError, Snapshot
-from smapskit.records import COUNTERS
-from smapskit.smaps.at_once import read_at_once
-from smapskit.smaps.kinds import SMAPS
-from smapskit.smaps.lines import Reader, to_mapping
-from smapskit.smaps.parse import split_lines
+from smapskit.formats.smaps.files import SMAPS
+from smapskit.formats.smaps.lines import Reader, to_mapping
+from smapskit.formats.smaps.parse import split_lines
+from smapskit.formats.smaps.uniform import read_at_once
+from smapskit.model.mapping import COUNTERS
 
 FIXTURES = Path(__file__).parent / "fixtures"
 SEEDS = [

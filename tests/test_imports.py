@@ -61,7 +61,7 @@ LATE = {"frames", "notebook", "plots"}
 
 def _is_late(node: ast.stmt) -> bool:
     return isinstance(node, ast.ImportFrom) and (
-        {alias.name for alias in node.names} <= LATE or node.module == "smapskit.frames"
+        {alias.name for alias in node.names} <= LATE or node.module == "smapskit.views.frames"
     )
 
 
@@ -98,7 +98,7 @@ def test_the_quick_table_loads_no_more_than_it_needs() -> None:
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, check=True, env=unmeasured())
     loaded = set(run.stderr.split())
-    assert {"attr", "argparse", "datetime", "smapskit.records"}.isdisjoint(loaded)
+    assert {"attr", "argparse", "datetime", "smapskit.model.mapping"}.isdisjoint(loaded)
 
 
 def test_every_public_name_has_a_home() -> None:

@@ -18,8 +18,9 @@ from pmap_tool import LAYOUTS, as_pmap_prints, moved_as_in, named, printed, safe
 
 import smapskit
 from conftest import FIXTURES
-from smapskit import AccessDenied, ProcessNotFound, Unsupported, process
-from smapskit.pmap.read import NOTE_RUNNING
+from smapskit import AccessDenied, ProcessNotFound, Unsupported
+from smapskit.formats.pmap.read import NOTE_RUNNING
+from smapskit.sources import process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the /proc of Linux")
 
@@ -83,7 +84,7 @@ class TestRead:
                     break  # else the kernel aged pages between the two readings
                 totals, rollup = smapskit.read(pandas).totals(), smapskit.read_rollup(pandas)
         assert totals.count > 300
-        for name in smapskit.records.COUNTERS:
+        for name in smapskit.model.mapping.COUNTERS:
             summed, said = getattr(totals, name), getattr(rollup, name)
             if name in ("pss", "pss_dirty", "swap_pss"):  # rounded down in each record
                 assert 0 <= said - summed <= totals.count
@@ -167,7 +168,12 @@ class TestWhatCannotBeRead:
             "except PermissionError as error: print(type(error).__name__, error)"
         )
         run = subprocess.run(
-            [sys.executable, "-c", f"import smapskit, smapskit.process; {code}", str(os.getpid())],
+            [
+                sys.executable,
+                "-c",
+                f"import smapskit, smapskit.sources.process; {code}",
+                str(os.getpid()),
+            ],
             capture_output=True,
             text=True,
             check=True,

@@ -16,7 +16,8 @@ import pytest
 
 import smapskit
 from conftest import FIXTURES, unmeasured
-from smapskit import cli, machine
+from smapskit import cli
+from smapskit.sources import system as machine
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads live processes")
 CAPTURES = [p for p in sorted(FIXTURES.glob("*/*.txt")) if p.name != "smaps_rollup.txt"]

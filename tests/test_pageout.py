@@ -17,7 +17,7 @@ import experiment
 import judge
 import pytest
 
-from smapskit.recording import Recording
+from smapskit.sources.recording import Recording
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "pageout"
 RECORDED = EXAMPLE / "recorded"

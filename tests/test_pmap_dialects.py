@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import smapskit
-from smapskit import Backing, ParseError, Permissions, Snapshot, texts
-from smapskit.pmap import read as room
+from smapskit import Backing, ParseError, Permissions, Snapshot
+from smapskit import text as texts
+from smapskit.formats.pmap import read as room
 
 EXTENDED = """\
 42:   ./a.out x

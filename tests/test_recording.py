@@ -16,8 +16,9 @@ import pandas as pd
 import pytest
 
 import smapskit
-from smapskit import ParseError, ProcessNotFound, Recording, Snapshot, Totals, cli, recording
-from smapskit.recording import Row
+from smapskit import ParseError, ProcessNotFound, Recording, Snapshot, Totals, cli
+from smapskit.sources import recording
+from smapskit.sources.recording import Row
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
 

@@ -17,8 +17,9 @@ import pytest
 
 import smapskit
 from conftest import FIXTURES
-from smapskit import Mapping, Permissions, Snapshot, Unsupported, cli, exports
-from smapskit.records import COUNTERS, MAPPING_FIELDS
+from smapskit import Mapping, Permissions, Snapshot, Unsupported, cli
+from smapskit.model.mapping import COUNTERS, MAPPING_FIELDS
+from smapskit.views import exports
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "schema.json").read_text())
 ZOO = smapskit.load(FIXTURES / "zoo" / "smaps.txt")

@@ -10,9 +10,9 @@ from kernels import HEADER, NAMELESS
 
 import smapskit
 from smapskit import Device, ParseError, Permissions
-from smapskit.smaps import grammar as room
-from smapskit.smaps import kinds
-from smapskit.smaps.at_once import read_at_once
+from smapskit.formats.smaps import grammar as room
+from smapskit.formats.smaps import kinds
+from smapskit.formats.smaps.uniform import read_at_once
 
 FIELDS_6_18 = kernels.FIELDS["6.18"].split()
 RECORD = kernels.record(FIELDS_6_18)
@@ -25,7 +25,7 @@ class TestEachKernel:
         names = kernels.FIELDS[kernel].split()
         assert (named.size, named.rss, named.shared_clean, named.private_dirty) == (352, 100, 80, 8)
         assert (nameless.pathname, nameless.size) == ("", 4)
-        for kernel_name, field in smapskit.records.kernel_fields(smapskit.Mapping).items():
+        for kernel_name, field in smapskit.model.mapping.kernel_fields(smapskit.Mapping).items():
             value = getattr(named, field.attribute)
             assert (value is not None) == (kernel_name in names), kernel_name
         assert named.extra == ({"Folios": 0} if "Folios" in names else {})

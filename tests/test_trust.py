@@ -18,9 +18,10 @@ import pytest
 
 import smapskit
 from conftest import unmeasured
-from smapskit import cli, plots
+from smapskit import cli
 from smapskit.errors import AccessDenied, ProcessNotFound
-from smapskit.texts import UNPRINTABLE
+from smapskit.text import UNPRINTABLE
+from smapskit.views import plots
 
 if sys.platform != "linux":
     pytest.skip("looks at live processes", allow_module_level=True)

@@ -17,15 +17,16 @@ from hypothesis import strategies as st
 
 import smapskit
 from conftest import FIXTURES, corpus
-from smapskit import cli, procfs
-from smapskit.aggregate import GroupName
+from smapskit import cli
 from smapskit.cli import show
-from smapskit.smaps import at_once, sums
-from smapskit.smaps.few import Few
-from smapskit.smaps.kinds import SMAPS
-from smapskit.smaps.lines import Reader, to_mapping
-from smapskit.smaps.parse import parse_pieces, split_lines
-from smapskit.smaps.parts import parts_of, whole_records
+from smapskit.formats.smaps import at_once, sums
+from smapskit.formats.smaps.chunks import parts_of, whole_records
+from smapskit.formats.smaps.files import SMAPS
+from smapskit.formats.smaps.lines import Reader, to_mapping
+from smapskit.formats.smaps.parse import parse_pieces, split_lines
+from smapskit.formats.smaps.scan import Few
+from smapskit.model.diff import GroupName
+from smapskit.sources import procfs
 
 TEXTS = [*FIXTURES.glob("*/smaps.txt"), *corpus("smaps")]
 RECORD = (FIXTURES / "zoo" / "smaps.txt").read_bytes().split(b"VmFlags", 1)[0]
@@ -42,7 +43,7 @@ def cut(text: bytes, size: int) -> Iterator[bytes]:
 
 @pytest.fixture
 def always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in (sums, sys.modules["smapskit.smaps.parse"]):
+    for room in (sums, sys.modules["smapskit.formats.smaps.parse"]):
         monkeypatch.setattr(room, "is_worth_it", lambda _size: True)
 
 
@@ -131,7 +132,9 @@ class TestPieces:
     def test_give_the_records_of_the_whole(self, text: bytes, size: int) -> None:
         monkey = pytest.MonkeyPatch()
         with monkey.context() as patch:
-            patch.setattr(sys.modules["smapskit.smaps.parse"], "is_worth_it", lambda _: True)
+            patch.setattr(
+                sys.modules["smapskit.formats.smaps.parse"], "is_worth_it", lambda _: True
+            )
             found = parse_pieces(cut(text, size), SMAPS, "x")
         assert found.mappings == by_lines(text)
 

@@ -26,7 +26,7 @@ import duckdb
 from distributed import Client, LocalCluster, as_completed
 
 import smapskit
-from smapskit.captures import frames_of
+from smapskit.sources.captures import frames_of
 
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-(\d+)\.smaps(\.\w+)?")
 

@@ -23,7 +23,7 @@ import attrs
 from cgroup import CannotBeMade, MemoryGroup
 
 import smapskit
-from smapskit.recording import Recording, Row
+from smapskit.sources.recording import Recording, Row
 
 HERE = Path(__file__).parent
 MIB = 1 << 20

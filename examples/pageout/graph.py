@@ -9,8 +9,8 @@ import numpy as np
 from judge import Series
 from matplotlib.figure import Figure
 
-from smapskit.plots import LINES
-from smapskit.recording import Recording
+from smapskit.sources.recording import Recording
+from smapskit.views.plots import LINES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from experiment import FILE, MIB
 
-from smapskit.recording import Recording
+from smapskit.sources.recording import Recording
 
 _KB_PER_MIB = 1024
 _FEW = 3

@@ -24,7 +24,7 @@ from experiment import MIB, Plan, check, run
 from judge import Claim, Series, judge
 
 from smapskit import SmapskitError
-from smapskit.recording import Recording
+from smapskit.sources.recording import Recording
 
 RECORDED = Path(__file__).parent / "recorded" / "sequential.csv"
 CANNOT, NOT_SHOWN = 3, 4

@@ -13,9 +13,6 @@ from typing import TYPE_CHECKING, Any
 from smapskit.version import __version__
 
 if TYPE_CHECKING:
-    from smapskit.aggregate import Change, Difference, Kind, diff, group_by, shared_rss, totals
-    from smapskit.captures import load, load_all, load_rollup
-    from smapskit.classify import Backing, Sharing
     from smapskit.errors import (
         AccessDenied,
         ParseError,
@@ -23,18 +20,21 @@ if TYPE_CHECKING:
         SmapskitError,
         Unsupported,
     )
-    from smapskit.flags import VM_FLAGS
-    from smapskit.fleet import load_frames
-    from smapskit.frames import concat, parse_frame
-    from smapskit.machine import read_all
-    from smapskit.pmap.read import parse_pmap, parse_pmaps
-    from smapskit.pmap.write import format_pmap
-    from smapskit.process import read, read_frame, read_maps, read_rollup
-    from smapskit.recording import Recording, record, sample
-    from smapskit.records import Device, Mapping, Permissions, Rollup, Totals, Usage
-    from smapskit.smaps.parse import iter_mappings, parse_maps, parse_rollup, parse_smaps
-    from smapskit.smaps.write import format_smaps
-    from smapskit.snapshot import Snapshot
+    from smapskit.formats.pmap.read import parse_pmap, parse_pmaps
+    from smapskit.formats.pmap.write import format_pmap
+    from smapskit.formats.smaps.parse import iter_mappings, parse_maps, parse_rollup, parse_smaps
+    from smapskit.formats.smaps.write import format_smaps
+    from smapskit.model.backing import Backing, Sharing
+    from smapskit.model.diff import Change, Difference, Kind, diff, group_by, shared_rss, totals
+    from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Totals, Usage
+    from smapskit.model.snapshot import Snapshot
+    from smapskit.model.vmflags import VM_FLAGS
+    from smapskit.sources.batch import load_frames
+    from smapskit.sources.captures import load, load_all, load_rollup
+    from smapskit.sources.process import read, read_frame, read_maps, read_rollup
+    from smapskit.sources.recording import Recording, record, sample
+    from smapskit.sources.system import read_all
+    from smapskit.views.frames import concat, parse_frame
 
 __all__ = [
     "VM_FLAGS",
@@ -87,29 +87,29 @@ __all__ = [
 # Where each name is at home: it is loaded when it is first asked for, so that whoever parses
 # does not wait for what records, and nobody waits for pandas who wants no frame.
 _HOMES = {
-    "aggregate": "Change Difference Kind diff group_by shared_rss totals",
-    "captures": "load load_all load_rollup",
-    "classify": "Backing Sharing",
+    "model.diff": "Change Difference Kind diff group_by shared_rss totals",
+    "sources.captures": "load load_all load_rollup",
+    "model.backing": "Backing Sharing",
     "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
-    "pmap.read": "parse_pmap parse_pmaps",
-    "pmap.write": "format_pmap",
-    "process": "read read_frame read_maps read_rollup",
-    "recording": "Recording record sample",
-    "records": "Device Mapping Permissions Rollup Totals Usage",
-    "smaps.parse": "iter_mappings parse_maps parse_rollup parse_smaps",
-    "smaps.write": "format_smaps",
-    "snapshot": "Snapshot",
-    "flags": "VM_FLAGS",
-    "frames": "concat parse_frame",
-    "fleet": "load_frames",
-    "machine": "read_all",
+    "formats.pmap.read": "parse_pmap parse_pmaps",
+    "formats.pmap.write": "format_pmap",
+    "sources.process": "read read_frame read_maps read_rollup",
+    "sources.recording": "Recording record sample",
+    "model.mapping": "Device Mapping Permissions Rollup Totals Usage",
+    "formats.smaps.parse": "iter_mappings parse_maps parse_rollup parse_smaps",
+    "formats.smaps.write": "format_smaps",
+    "model.snapshot": "Snapshot",
+    "model.vmflags": "VM_FLAGS",
+    "views.frames": "concat parse_frame",
+    "sources.batch": "load_frames",
+    "sources.system": "read_all",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
     if name in ("frames", "plots"):  # rooms with more in them than stands here
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__name__}.views.{name}")
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -23,9 +23,9 @@ import atheris
 
 with atheris.instrument_imports(include=["smapskit"]):
     import smapskit
-    from smapskit.pmap.read import parse_pmaps
-    from smapskit.pmap.write import format_pmaps
-    from smapskit.smaps import at_once, few, kinds, lines, parse, parts
+    from smapskit.formats.pmap.read import parse_pmaps
+    from smapskit.formats.pmap.write import format_pmaps
+    from smapskit.formats.smaps import at_once, few, kinds, lines, parse, parts
 
 HERE = Path(__file__).parent
 CORPUS = Path(os.environ.get("SMAPSKIT_CORPUS", HERE.parents[2] / "shared" / "corpus"))

@@ -31,15 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     match words[:1]:
         case ["diff"]:
-            from smapskit.cli import difference  # noqa: PLC0415
+            from smapskit.cli import diff as difference  # noqa: PLC0415
 
             return difference.run(words[1:])
         case ["record"]:
-            from smapskit.cli import series  # noqa: PLC0415
+            from smapskit.cli import record as series  # noqa: PLC0415
 
             return series.run_record(words[1:])
         case ["plot"]:
-            from smapskit.cli import series  # noqa: PLC0415
+            from smapskit.cli import record as series  # noqa: PLC0415
 
             return series.run_plot(words[1:])
         case ["--completion"]:
@@ -47,10 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return completion.run(words[1:])
     if "--all" in words:
-        from smapskit.cli import machine  # noqa: PLC0415
+        from smapskit.cli import system as machine  # noqa: PLC0415
 
         return machine.run(words)
-    from smapskit.cli import quick  # noqa: PLC0415
+    from smapskit.cli import fast_table as quick  # noqa: PLC0415
 
     status = quick.run(words)
     if status is not None:

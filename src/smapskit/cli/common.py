@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import IO, NoReturn
 
-from smapskit import captures, process, procfs
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, shown
-from smapskit.pmap.dialects import LayoutName
-from smapskit.pmap.plain import first_line
-from smapskit.snapshot import Snapshot
+from smapskit.formats.pmap.dialects import LayoutName
+from smapskit.formats.pmap.table import first_line
+from smapskit.model.snapshot import Snapshot
+from smapskit.sources import captures, process, procfs
 
 FAILURE = 1
 NOT_FOUND = 42

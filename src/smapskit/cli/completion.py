@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from smapskit.cli import difference, machine, series, show
+from smapskit.cli import diff as difference
+from smapskit.cli import record as series
+from smapskit.cli import show
+from smapskit.cli import system as machine
 from smapskit.cli.common import FAILURE, complain
 from smapskit.errors import SmapskitError
 

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from smapskit.aggregate import GroupName
 from smapskit.cli.common import FAILURE, Parser, Reader, complain
 from smapskit.errors import SmapskitError, shown
-from smapskit.pmap.dialects import LayoutName
-from smapskit.pmap.plain import first_line
-from smapskit.pmap.rcfile import default_rc, parse_rc
-from smapskit.pmap.write import format_pmaps, overlaps
-from smapskit.snapshot import Snapshot
+from smapskit.formats.pmap.dialects import LayoutName
+from smapskit.formats.pmap.rcfile import default_rc, parse_rc
+from smapskit.formats.pmap.table import first_line
+from smapskit.formats.pmap.write import format_pmaps, overlaps
+from smapskit.model.diff import GroupName
+from smapskit.model.snapshot import Snapshot
 from smapskit.version import __version__
 
 _DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
@@ -62,7 +62,7 @@ def _texts(
     range_, by = options.range, options.by
     chosen = (_in_range(snapshot, range_) for snapshot in reader.snapshots("extended"))
     if options.json or options.csv:
-        from smapskit import exports  # noqa: PLC0415  for who asks for it
+        from smapskit.views import exports  # noqa: PLC0415  for who asks for it
 
         shown = list(chosen)
         if not options.json:
@@ -80,7 +80,7 @@ def _texts(
 
 
 def _groups(snapshot: Snapshot, by: GroupName) -> str:
-    from smapskit.tables import format_groups  # noqa: PLC0415
+    from smapskit.views.tables import format_groups  # noqa: PLC0415
 
     first = "" if snapshot.pid is None else first_line(snapshot.pid, snapshot.command) + "\n"
     return first + format_groups(snapshot.group_by(by), snapshot.totals(), by)

@@ -1,0 +1,71 @@
+"""
+The table of live processes that needs no option parser and no records: what pmap -x prints.
+
+It is what most calls ask for, and on a small process all the time goes to loading modules:
+with this way one waits for half as much. Whatever is otherwise is left to `show`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from smapskit.errors import SmapskitError
+from smapskit.formats.pmap.dialects import WRITTEN
+from smapskit.formats.pmap.table import first_line, mode_of, name_of, plain_table
+from smapskit.formats.smaps.chunks import whole_records
+from smapskit.formats.smaps.scan import Few
+from smapskit.sources import procfs
+from smapskit.text import decode
+
+_LETTERS = frozenset("xqp")
+_FIELDS = ("Size", "Rss", "Shared_Dirty", "Private_Dirty")
+
+
+def run(words: Sequence[str]) -> int | None:
+    """Print the tables, and tell the status; None for what is not asked for so plainly."""
+    options = [word for word in words if word.startswith("-")]
+    pids = [word for word in words if not word.startswith("-")]
+    if (
+        not pids
+        or not all(len(word) > 1 and _LETTERS.issuperset(word[1:]) for word in options)
+        or not all(word.isascii() and word.isdigit() for word in pids)
+    ):
+        return None
+    letters = "".join(options)
+    status = 0
+    for word in pids:
+        text = _table(int(word), quiet="q" in letters, show_path="p" in letters)
+        if text is None:
+            from smapskit.cli import show  # noqa: PLC0415  it knows more, and takes longer
+
+            status |= show.run([*options, word])
+        else:
+            sys.stdout.write(text)
+    sys.stdout.flush()
+    return status
+
+
+def _table(pid: int, *, quiet: bool, show_path: bool) -> str | None:
+    few = Few(_FIELDS)
+    names: dict[tuple[bytes, ...], str] = {}
+    rows: list[tuple[Any, ...]] = []
+    try:
+        for part in whole_records(procfs.pieces(pid, "smaps")):
+            found = few.rows(part)
+            if found is None:
+                return None
+            for start, _end, perms, _offset, device, inode, path, *figures in found:
+                key = (device, inode, path)
+                if key not in names:
+                    major = int(device.partition(b":")[0], 16)
+                    names[key] = name_of(decode(path), major, int(inode), show_path=show_path)
+                size, rss, shared, private = map(int, figures)
+                mode = mode_of(perms.decode())
+                rows.append((int(start, 16), size, rss, shared + private, mode, names[key]))
+        lines = [first_line(pid, procfs.read_command(pid))]
+    except SmapskitError:
+        return None
+    lines += plain_table(rows, WRITTEN["extended"], quiet=quiet)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,461 @@
+"""
+Text of any pmap to records.
+
+The dialect follows from the header line; where there is none, from the first row. What a
+pmap row says is little: the end is start + Kbytes, a name is the last part of a path, and
+`[ anon ]` stands for all that has no path. The rest is None in the records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from smapskit import text as texts
+from smapskit.errors import ParseError
+from smapskit.formats.pmap.dialects import (
+    DETAIL_COLUMNS,
+    DETAIL_TOTAL_LINE,
+    DEVICE_TOTAL_LINE,
+    DIALECTS,
+    FLAGS_COLUMN,
+    MODE,
+    NAME,
+    PID_LINE,
+    RAW_MODE,
+    RULE_LINE,
+    SLES_TOTAL_LINE,
+    TOTAL_LINE,
+    Dialect,
+    detail_row,
+    row_pattern,
+)
+from smapskit.model.mapping import Device, Mapping, Permissions, kernel_fields
+from smapskit.model.snapshot import Layout, Snapshot, kernel_style
+
+NOTE_DOUBLED: Final = (
+    "each row stood twice, the second with no figures (a fault of procps 3.3.2 to 3.3.12): "
+    "counted once"
+)
+NOTE_UNNAMED: Final = "-X without its header line: the figures behind Size are not named"
+NOTE_RUNNING: Final = "its totals count the processes before it too (a fault of procps up to 4.0.2)"
+NOTE_TRAILING: Final = "what stood behind the totals was left out"
+NOTE_REMARK: Final = "a remark behind [ anon ] or [ stack ] was left out"
+NOTE_NO_ROWS: Final = "no rows: a kernel thread's, or of a process that had ended"
+
+_EXPECTED_ROW = "expected a row such as '00007f3f92355000    352       4       0 r---- a.out'"
+# What a listing begins with. Rows of -X are not looked for: blanks before them are their own.
+_FIRST_ROW = re.compile(
+    rb"[0-9]{1,10}:(?:[ \t\r\n]|\Z)|Address[ \t]+Kbytes|[0-9a-f]{8,16}[ \t]+(?:[0-9]|-[ \t])"
+)
+_LARGEST = 2**64 - 1
+_HEADER_WORDS_MIN = 4
+_WORD = re.compile(r"[ \t]+(\[ (?:anon|stack|shmid=0x[0-9a-f]+) \])(?=[ \t]|\Z)")
+_FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*+")
+_FIELDS = kernel_fields(Mapping)
+_FIELD_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_()]*")
+
+
+def parse_pmap(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
+    """
+    Read what a pmap printed of one process: any dialect, any layout.
+
+    Args:
+        text: the whole of it, as printed or as somebody pasted it.
+        source: what to call it in errors, such as a file name.
+        strict: refuse a text whose own totals are not the sums of its rows; if False, say
+            so in the notes. Where rows were visibly cut out it is a note in any case.
+
+    Returns:
+        Mappings with what the dialect knows; what was odd about the text in the notes.
+
+    Raises:
+        ParseError: with the line; also for several processes (see `parse_pmaps`).
+    """
+    snapshots = parse_pmaps(text, source=source, strict=strict)
+    if len(snapshots) != 1:
+        msg = f"expected one process, got {len(snapshots)}: parse_pmaps reads several"
+        raise ParseError(msg, source)
+    return snapshots[0]
+
+
+def parse_pmaps(
+    text: str | bytes, *, source: str | None = None, strict: bool = True
+) -> list[Snapshot]:
+    """
+    Read what a pmap printed of several processes, one after another.
+
+    Args and errors are those of `parse_pmap`.
+    """
+    try:
+        data, notes = texts.unwrapped(texts.to_bytes(text), _FIRST_ROW)
+    except ParseError as error:
+        raise ParseError(error.message, source, error.line_number) from None
+    sections = [_Section(source, notes, strict=strict)]
+    number = 0
+    for number, line in enumerate(data.split(b"\n"), 1):
+        section = sections[-1]
+        pid_line = PID_LINE.fullmatch(line)
+        if pid_line:
+            if section.has_begun:
+                section = _Section(source, notes, strict=strict)
+                sections.append(section)
+            section.begin(pid_line, number)
+        elif line.strip():
+            section.add(number, line)
+    before: Counter[str] = Counter()
+    return [section.snapshot(before) for section in sections]
+
+
+class _Section:
+    """The lines of one process, taken one by one."""
+
+    def __init__(self, source: str | None, notes: Iterable[str], *, strict: bool) -> None:
+        self.source = source
+        self.strict = strict
+        self.notes = list(notes)
+        self.pid: int | None = None
+        self.command: str | None = None
+        self.has_begun = False
+        self.heading: bytes | None = None
+        self.table: _Table | None = None
+        self.rows: list[re.Match[bytes]] = []
+        self.numbers: list[int] = []
+        self.total: tuple[int, bytes] | None = None
+        self.last = (1, b"")
+
+    def begin(self, pid_line: re.Match[bytes], number: int) -> None:
+        """Take the line that names the process."""
+        self.has_begun = True
+        self.pid = int(pid_line[1] or pid_line[3])
+        self.command = texts.decode(pid_line[2] or b"")
+        self.last = (number, pid_line[0])
+
+    def add(self, number: int, line: bytes) -> None:
+        """Take any other line that is not blank."""
+        self.last = (number, line)
+        if self.table is None:
+            self.table = _table_of(line, self.heading)
+        row = self.table.pattern.fullmatch(line) if self.table else None
+        if row:
+            self.rows.append(row)
+            self.numbers.append(number)
+        elif texts.is_ellipsis(line):
+            self._note(texts.NOTE_CUT_OUT)
+        elif self.total is None and _is_total(line):
+            self.total = (number, line)
+        elif self.total is not None:
+            self._note(NOTE_TRAILING)
+        elif RULE_LINE.fullmatch(line):
+            return
+        elif not self.has_begun and texts.is_command(line):
+            self._note(texts.NOTE_COMMAND)
+            return
+        elif self.heading is None and self.table is None and _looks_like_header(line):
+            self._check_heading(number, line)
+            self.heading = line
+        else:
+            raise self._error(_EXPECTED_ROW, number, line)
+        self.has_begun = True
+
+    def _check_heading(self, number: int, line: bytes) -> None:
+        if re.search(rb"\bMapped File\b", line):
+            raise self._error("expected a Linux pmap's table, got Solaris's", number, line)
+        if _is_detailed(line) and not _names_fields(line):
+            raise self._error("expected Size and other fields' names, each once", number, line)
+
+    def snapshot(self, before: Counter[str]) -> Snapshot:
+        """
+        What the lines say, when all are in.
+
+        Args:
+            before: the sums of the processes before this one; this one's are added to it.
+        """
+        if not self.has_begun or (self.pid is None and not self.rows):
+            raise self._error(_EXPECTED_ROW, *self.last)
+        mappings: list[Mapping] = []
+        if self.table is None:
+            self._note(NOTE_NO_ROWS)
+        else:
+            mappings = self.table.read(self.rows)
+            self._check(mappings)
+            mappings = self._without_doubles(mappings)
+            self.notes += self.table.notes
+            if self.total is not None:
+                self._compare(*self.total, self.table, mappings, before)
+        return Snapshot(
+            tuple(mappings),
+            pid=self.pid,
+            command=self.command,
+            source=self.source,
+            notes=tuple(self.notes),
+            layout=self.table.layout if self.table else None,
+        )
+
+    def _check(self, mappings: Iterable[Mapping]) -> None:
+        for number, row, mapping in zip(self.numbers, self.rows, mappings, strict=True):
+            if mapping.end > _LARGEST or (mapping.inode or 0) > _LARGEST:
+                raise self._error("expected a range and an inode below 2**64", number, row.string)
+
+    def _without_doubles(self, mappings: list[Mapping]) -> list[Mapping]:
+        firsts, seconds = mappings[::2], mappings[1::2]
+        if firsts and firsts[0].pmap_dirty is None:
+            return mappings  # only -x had that fault
+        if len(firsts) != len(seconds) or any(
+            (one.start, one.perms, one.pathname) != (two.start, two.perms, two.pathname)
+            or two.rss
+            or two.pmap_dirty
+            for one, two in zip(firsts, seconds, strict=True)
+        ):
+            return mappings
+        self._note(NOTE_DOUBLED)
+        return firsts
+
+    def _compare(
+        self,
+        number: int,
+        line: bytes,
+        table: _Table,
+        mappings: list[Mapping],
+        before: Counter[str],
+    ) -> None:
+        """Hold the totals that the text carries against the sums over its rows."""
+        for what, said in table.totals_said(line).items():
+            summed = _sum(mappings, what)
+            if said is None or summed is None:
+                continue
+            # With -X, procps up to 4.0.2 does not start again at 0 for the next process.
+            running = summed + before[what]
+            before[what] = running
+            if said == summed:
+                continue
+            if isinstance(table, _DetailTable) and said == running:
+                self._note(NOTE_RUNNING)
+                continue
+            if self.strict and texts.NOTE_CUT_OUT not in self.notes:
+                msg = f"expected rows whose {what} adds up to {said}, got {summed}; strict=False"
+                raise self._error(f"{msg} reads them all the same", number, line)
+            self._note(f"the text's total of {what} is {said}, its rows add up to {summed}")
+
+    def _note(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _error(self, message: str, number: int, line: bytes) -> ParseError:
+        return ParseError(message, self.source, number, texts.decode(line))
+
+
+# ---- rows --------------------------------------------------------------------------------
+
+
+class _PlainTable:
+    """Address, figures, mode, name: every table but those of -X and -XX."""
+
+    layout = None
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.pattern = row_pattern(dialect)
+        self.notes: list[str] = []
+
+    def read(self, rows: Sequence[re.Match[bytes]]) -> list[Mapping]:
+        """A record for each row."""
+        group = self.pattern.groups  # the name is the last one
+        # One blank stands before a name, or two: as many as before every one of them.
+        gap = min((_blanks(row[group]) for row in rows if _is_plain(row[group])), default=0)
+        return [self._mapping(row, self._name(row[group], gap)) for row in rows]
+
+    def totals_said(self, line: bytes) -> dict[str, int | None]:
+        """The sums that a text's own last line gives."""
+        if device := DEVICE_TOTAL_LINE.fullmatch(line):
+            return dict(zip(DEVICE_TOTALS, map(int, device.groups()), strict=True))
+        if sles := SLES_TOTAL_LINE.fullmatch(line):
+            return dict(zip(SLES_TOTALS, map(int, sles.groups()), strict=True))
+        if total := TOTAL_LINE.fullmatch(line):
+            words = total[1].split()
+            figures = [None if word == b"-" else int(word.rstrip(b"K")) for word in words]
+            return dict(zip(self.dialect.figures, figures, strict=False))
+        return {}
+
+    def _mapping(self, row: re.Match[bytes], name: str) -> Mapping:
+        values: dict[str, Any] = {"pathname": name}
+        for column, text in zip(self.dialect.columns, row.groups(), strict=True):
+            if column in (MODE, RAW_MODE):
+                values["perms"] = _perms(text.decode())
+            elif column in ("start", "offset"):
+                values[column] = int(text, 16)
+            elif column == "device":
+                values[column] = Device.parse(text.decode())
+            elif column != NAME:
+                values[column] = None if text == b"-" else int(text)
+        return Mapping(end=values["start"] + 1024 * values["size"], **values)
+
+    def _name(self, raw: bytes, gap: int) -> str:
+        text = texts.decode(raw)
+        word = _WORD.match(text)
+        if word is None:
+            return text[gap:]
+        if text[word.end() :].strip() and NOTE_REMARK not in self.notes:
+            self.notes.append(NOTE_REMARK)
+        return word[1]
+
+
+class _DetailTable:
+    """The table of -X and -XX: a column for each field that the kernel has."""
+
+    def __init__(self, heading: bytes | None) -> None:
+        self.notes = [NOTE_UNNAMED] if heading is None else []
+        headings = [] if heading is None else texts.decode(heading).split()
+        words = headings[len(DETAIL_COLUMNS) : -1]
+        self.names = [word for word in words if word != FLAGS_COLUMN]
+        self.pattern = detail_row(len(self.names) or None)
+        self.has_flags = FLAGS_COLUMN in words
+        # The column of the flags ends with its heading, unless pasting moved it.
+        self.flags_end = len((heading or b"").partition(FLAGS_COLUMN.encode())[0]) + 7
+
+    @property
+    def layout(self) -> Layout:
+        """The fields in the order of their columns."""
+        styles = [kernel_style(name) for name in self.names]
+        return Layout((*styles, kernel_style(FLAGS_COLUMN)) if self.has_flags else tuple(styles))
+
+    def read(self, rows: Sequence[re.Match[bytes]]) -> list[Mapping]:
+        """A record for each row."""
+        tails = [row[self.pattern.groups] for row in rows]
+        if not self.names:
+            widest = max(len(row[self.pattern.groups - 1].split()) for row in rows)
+            self.names = ["Size", *(f"column {n}" for n in range(2, widest + 1))]
+            # Where they end most often is where they all end: a name may look like a flag.
+            ends = [_end_of_flags(row) for row in rows]
+            self.has_flags = all(
+                end > row.start(row.re.groups) for row, end in zip(rows, ends, strict=True)
+            )
+            self.flags_end = Counter(ends).most_common(1)[0][0]
+        return [self._mapping(row, tail) for row, tail in zip(rows, tails, strict=True)]
+
+    def totals_said(self, line: bytes) -> dict[str, int | None]:
+        """The sums that a text's own last line gives."""
+        total = DETAIL_TOTAL_LINE.fullmatch(line)
+        return dict(zip(self.names, map(int, total[1].split()), strict=False)) if total else {}
+
+    def _mapping(self, row: re.Match[bytes], tail: bytes) -> Mapping:
+        start, perms, offset, device, inode, figures, _ = row.groups()
+        values: dict[str, Any] = {}
+        extra: dict[str, int | str] = {}
+        for field, word in zip(self.names, figures.split(), strict=False):
+            if word == b"-":
+                continue
+            if field in _FIELDS:
+                values[_FIELDS[field].attribute] = int(word)
+            else:
+                extra[field] = int(word)
+        if self.has_flags:
+            values["vm_flags"], tail = self._flags_and_name(row, tail)
+        first = int(start, 16)
+        return Mapping(
+            start=first,
+            end=first + 1024 * values.get("size", 0),
+            perms=Permissions.parse(perms.decode()),
+            offset=int(offset, 16),
+            device=Device.parse(device.decode()),
+            inode=int(inode),
+            pathname=texts.decode(tail[1:]),
+            extra=extra,
+            **values,
+        )
+
+    def _flags_and_name(self, row: re.Match[bytes], tail: bytes) -> tuple[tuple[str, ...], bytes]:
+        end = self.flags_end
+        column = row.string[row.start(row.re.groups) : end]
+        if not _FLAGS.fullmatch(column.rstrip()) or row.string[end : end + 1] not in (b"", b" "):
+            column = row.string[row.start(row.re.groups) : _end_of_flags(row)]
+        return tuple(column.decode().split()), tail[len(column) :]
+
+
+def _end_of_flags(row: re.Match[bytes]) -> int:
+    """Where the words that look like flags end, behind the figures of a row."""
+    flags = _FLAGS.match(row.string, row.start(row.re.groups))
+    return flags.end() if flags else row.start(row.re.groups)
+
+
+_Table = _PlainTable | _DetailTable
+
+
+def _table_of(row: bytes, heading: bytes | None) -> _Table | None:
+    """The table that a first row belongs to, by the header line above it if there is one."""
+    words = () if heading is None else tuple(texts.decode(heading).casefold().split())
+    if heading is not None and _is_detailed(heading):
+        detail = _DetailTable(heading)
+        if detail.pattern.fullmatch(row):
+            return detail
+    named = [dialect for dialect in DIALECTS if _folded(dialect.headings) == words]
+    # Translated, or none: then what the row looks like has to do.
+    for dialect in (*named, *DIALECTS):
+        if row_pattern(dialect).fullmatch(row):
+            return _PlainTable(dialect)
+    return _DetailTable(None) if detail_row(None).fullmatch(row) else None
+
+
+def _folded(headings: Iterable[str]) -> tuple[str, ...]:
+    return tuple(heading.casefold() for heading in headings)
+
+
+def _looks_like_header(line: bytes) -> bool:
+    """Whether it may be a header line, in any language: words, no address before them."""
+    return len(line.split()) >= _HEADER_WORDS_MIN and not re.match(rb"[ \t]*[0-9a-f]{8}", line)
+
+
+def _is_detailed(heading: bytes) -> bool:
+    """Whether a header line is that of -X: it names the kernel's fields."""
+    return {b"Size", b"Rss"} <= set(heading.split())
+
+
+def _names_fields(heading: bytes) -> bool:
+    words = heading.split()[len(DETAIL_COLUMNS) : -1]
+    is_plain = len(set(words)) == len(words) and all(map(_FIELD_NAME.fullmatch, words))
+    return is_plain and words[:1] == [b"Size"]  # as the kernel's first field always is
+
+
+def _is_total(line: bytes) -> bool:
+    patterns = (TOTAL_LINE, DEVICE_TOTAL_LINE, SLES_TOTAL_LINE, DETAIL_TOTAL_LINE)
+    return any(pattern.fullmatch(line) for pattern in patterns)
+
+
+def _blanks(text: bytes) -> int:
+    return len(text) - len(text.lstrip())
+
+
+def _is_plain(raw: bytes) -> bool:
+    return bool(raw.strip()) and not raw.lstrip().startswith(b"[ ")
+
+
+def _perms(mode: str) -> Permissions:
+    """From three to five characters: `s` in the fourth place is shared, all else private."""
+    return Permissions.parse(mode[:3] + ("s" if mode[3:4] == "s" else "p"))
+
+
+DEVICE_TOTALS = ("size", "writable_private", "shared")
+SLES_TOTALS = ("writable_private", "readonly_private", "shared")
+_CHOICES: dict[str, Callable[[Mapping], bool]] = {
+    "writable_private": lambda mapping: mapping.is_private and mapping.perms.write,
+    "readonly_private": lambda mapping: mapping.is_private and not mapping.perms.write,
+    "shared": lambda mapping: mapping.is_shared,
+}
+
+
+def _sum(mappings: Iterable[Mapping], what: str) -> int | None:
+    """The sum of a figure over all rows, or of the sizes of some; None where one is unknown."""
+    figures: list[Any]
+    if what in _CHOICES:
+        figures = [mapping.size for mapping in mappings if _CHOICES[what](mapping)]
+    else:
+        attribute = _FIELDS[what].attribute if what in _FIELDS else what
+        figures = [
+            getattr(mapping, attribute, None)
+            if hasattr(mapping, attribute)
+            else mapping.extra.get(what)
+            for mapping in mappings
+        ]
+    return None if None in figures else sum(figures)

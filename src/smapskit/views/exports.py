@@ -1,0 +1,142 @@
+"""
+Snapshots for other programs: JSON by one schema, CSV that is safe to open in a spreadsheet.
+
+docs/schema.json describes the JSON; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable
+from collections.abc import Mapping as MappingOf
+from typing import Any, Final
+
+import attrs
+
+from smapskit.model.mapping import COUNTERS, MAPPING_FIELDS, Mapping, Totals
+from smapskit.model.snapshot import Snapshot
+from smapskit.text import UNPRINTABLE
+
+SCHEMA_VERSION: Final = 1
+_FORMULA = re.compile(r"[=+\-@\t\r']")
+# What a terminal or a program that reads UTF-8 stumbles over, and the sign of an escape.
+_ESCAPED = re.compile(rf"[\\{UNPRINTABLE}]")
+
+
+def to_json(
+    snapshots: Iterable[Snapshot], groups: Iterable[MappingOf[Any, Totals]] | None = None
+) -> str:
+    """
+    One JSON document of one or several snapshots.
+
+    Args:
+        snapshots: of any processes and times.
+        groups: for each of them, totals to give in place of its mappings.
+    """
+    shown = list(snapshots)
+    documents = [_about(snapshot) for snapshot in shown]
+    if groups is None:
+        for document, snapshot in zip(documents, shown, strict=True):
+            document["mappings"] = [_mapping(mapping) for mapping in snapshot]
+    else:
+        for document, grouped in zip(documents, groups, strict=True):
+            document["groups"] = [
+                {"group": None if key is None else _text(str(key)), **_totals(sums)}
+                for key, sums in grouped.items()
+            ]
+    whole = {"schema": SCHEMA_VERSION, "unit": "kB", "snapshots": documents}
+    return json.dumps(whole) + "\n"
+
+
+def to_csv(snapshots: Iterable[Snapshot]) -> str:
+    """
+    A row a mapping under the names of its attributes, with the pid before them.
+
+    Addresses and offset are hex; what is unknown is empty. In names, a backslash and what
+    a terminal could take as a command, or is no UTF-8, stand as a backslash and the byte in
+    octal, as the kernel writes a newline; a cell that a spreadsheet would take for a formula
+    begins with an apostrophe, and so does one that has one itself.
+    """
+    shown = list(snapshots)
+    extra = list(dict.fromkeys(name for s in shown for mapping in s for name in mapping.extra))
+    names = [name for name in MAPPING_FIELDS if name != "extra"]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    at = names.index("pathname") + 1
+    classes = ["backing", "sharing"]
+    writer.writerow(["pid", *names[:at], *classes, *names[at:], *map(cell, extra)])
+    for snapshot in shown:
+        for mapping in snapshot:
+            values = _mapping(mapping)
+            cells = {name: values[name] for name in (*names, *classes)}
+            cells["pathname"] = mapping.pathname
+            cells["vm_flags"] = None if mapping.vm_flags is None else " ".join(mapping.vm_flags)
+            row = [cells[name] for name in (*names[:at], *classes, *names[at:])]
+            row += [mapping.extra.get(name) for name in extra]
+            perms_at = names.index("perms")
+            writer.writerow(
+                [snapshot.pid] + [v if i == perms_at else cell(v) for i, v in enumerate(row)]
+            )
+    return out.getvalue()
+
+
+def _about(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "pid": snapshot.pid,
+        "command": None if snapshot.command is None else _text(snapshot.command),
+        "time": None if snapshot.time is None else snapshot.time.isoformat(),
+        "source": None if snapshot.source is None else _text(snapshot.source),
+        "notes": list(snapshot.notes),
+        "totals": _totals(snapshot.totals()),
+        "shared_rss": snapshot.shared_rss(),
+    }
+
+
+def _totals(totals: Totals) -> dict[str, Any]:
+    return {
+        "count": totals.count,
+        "size": totals.size,
+        **{name: getattr(totals, name) for name in (*COUNTERS, "dirty", "uss")},
+    }
+
+
+def _mapping(mapping: Mapping) -> dict[str, Any]:
+    values = attrs.asdict(mapping, recurse=False)
+    values["start"] = f"{mapping.start:x}"
+    values["end"] = f"{mapping.end:x}"
+    values["offset"] = None if mapping.offset is None else f"{mapping.offset:x}"
+    values["perms"] = str(mapping.perms)
+    values["device"] = None if mapping.device is None else str(mapping.device)
+    values["pathname"] = _text(mapping.pathname)
+    if values["pathname"] != mapping.pathname:
+        raw = mapping.pathname.encode("utf-8", "surrogateescape")
+        values["pathname_base64"] = base64.b64encode(raw).decode()
+    values["backing"] = mapping.backing
+    values["sharing"] = mapping.sharing
+    values["vm_flags"] = None if mapping.vm_flags is None else list(mapping.vm_flags)
+    values["extra"] = {
+        name: _text(value) if isinstance(value, str) else value
+        for name, value in mapping.extra.items()
+    }
+    return values
+
+
+def _text(text: str) -> str:
+    """Valid Unicode: what is no UTF-8 as the replacement character."""
+    return re.sub("[\ud800-\udfff]", "\ufffd", text)
+
+
+def cell(value: object) -> object:
+    """A value as a CSV cell that no spreadsheet takes for a formula."""
+    if not isinstance(value, str):
+        return value
+    escaped = _ESCAPED.sub(_in_octal, value)
+    return f"'{escaped}" if _FORMULA.match(escaped) else escaped
+
+
+def _in_octal(character: re.Match[str]) -> str:
+    return "".join(f"\\{byte:03o}" for byte in character[0].encode("utf-8", "surrogateescape"))
