@@ -1,27 +1,31 @@
-"""What can go wrong, by name.
+"""
+The exceptions of smapskit.
 
-Each error is also the built-in that a caller would expect, so that code which knows
-nothing of smapskit can catch it: a `ParseError` is a `ValueError`, a `ProcessNotFound` a
+Each is also the built-in exception that a caller expects, so that code which does not know
+smapskit can catch it: a `ParseError` is a `ValueError`, a `ProcessNotFound` a
 `ProcessLookupError`.
 """
 
 from __future__ import annotations
 
-_SHOWN = 80  # of an offending line: enough to recognise it, short enough for a terminal
+from typing import Any
+
+_MAX_LINE = 80
+"""Characters of a malformed line that a message quotes."""
 
 
 class SmapskitError(Exception):
-    """The base of every error that smapskit raises on purpose."""
+    """The base class of all exceptions of smapskit."""
 
 
 class ParseError(SmapskitError, ValueError):
     """
-    A text is not what it should be.
+    A text is not what was expected.
 
     Attributes:
-        message: what was expected, and what stands there instead.
-        source: the file or process the text is from; None where it came as a string.
-        line_number: counted from 1; None where no single line is to blame.
+        message: what was expected, and what the text has instead.
+        source: the file or process that the text is from; None for a string.
+        line_number: counted from 1; None where no single line is wrong.
         line: that line, without its line end.
     """
 
@@ -32,7 +36,7 @@ class ParseError(SmapskitError, ValueError):
         line_number: int | None = None,
         line: str | None = None,
     ) -> None:
-        # All of it stands in args, so that the error survives pickling between processes.
+        # All arguments are in args, so that the error can be pickled between processes.
         super().__init__(message, source, line_number, line)
         self.message = message
         self.source = source
@@ -40,28 +44,37 @@ class ParseError(SmapskitError, ValueError):
         self.line = line
 
     def __str__(self) -> str:
-        place = [] if self.source is None else [shown(self.source)]
+        place = [] if self.source is None else [escape_unprintable(self.source)]
         if self.line_number is not None:
             place.append(f"line {self.line_number}")
         text = f"{', '.join(place)}: {self.message}" if place else self.message
         if self.line is None:
             return text
-        cut = self.line if len(self.line) <= _SHOWN else self.line[:_SHOWN] + "..."
-        return f"{text}: {cut!a}"
+        line = self.line if len(self.line) <= _MAX_LINE else self.line[:_MAX_LINE] + "..."
+        return f"{text}: {line!a}"
 
 
-class ProcessNotFound(SmapskitError, ProcessLookupError):
-    """There is no process of this pid, or it ended while it was read."""
+class _SystemError(SmapskitError):
+    """An exception that is also an OSError: error number and message, then the process."""
+
+    def __init__(self, *args: Any, pid: int | None = None) -> None:
+        super().__init__(*args)
+        self.pid = pid
+        """The process concerned; None where there is none."""
 
 
-class AccessDenied(SmapskitError, PermissionError):
-    """The kernel does not let this user read that process's memory map."""
+class ProcessNotFound(_SystemError, ProcessLookupError):
+    """There is no process with this pid, or it ended while it was read."""
 
 
-class Unsupported(SmapskitError, OSError):
-    """This system or this kernel does not have what was asked for."""
+class AccessDenied(_SystemError, PermissionError):
+    """The kernel does not allow this user to read the memory map of that process."""
 
 
-def shown(text: str) -> str:
-    """`text` with everything escaped that a terminal could take as a command."""
+class Unsupported(_SystemError, OSError):
+    """This system or kernel does not provide what was requested."""
+
+
+def escape_unprintable(text: str) -> str:
+    """Return `text` with every character escaped that must not reach a terminal."""
     return text if text.isprintable() else ascii(text)[1:-1]

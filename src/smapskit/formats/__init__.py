@@ -1,0 +1,1 @@
+"""Text to the model and back: smaps, smaps_rollup, maps, pmap. Pure functions, no I/O."""

@@ -1,0 +1,1 @@
+"""What is known about memory: records, classification, totals, differences. No text, no I/O."""

@@ -1,11 +1,9 @@
 """
-The two axes on which a mapping is classed, and the one rule that leads to them.
+Classification of a mapping by backing (where its pages come from) and by sharing.
 
-*Backing* says where a mapping's pages come from and where page-out can put them; it
-follows from the name, the device, the flags and the page size that smaps shows. *Sharing*
-is the fourth permission character, nothing else.
-
-The table `NAME_RULES` is the whole knowledge about names; the documentation prints it.
+`NAME_RULES` is the one table of what a mapping's name implies; the documentation prints it.
+`backing_of` adds what follows from flags and page size. Sharing is the fourth permission
+character, nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +15,13 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 DELETED = " (deleted)"
+PMAP_ANON = "[ anon ]"
+"""The word that pmap prints for every mapping without a path."""
+PMAP_STACK = "[ stack ]"
+"""The word that pmap prints for the main thread's stack."""
+PMAP_SHM = "[ shmid="
+"""How pmap's word for System V shared memory begins."""
+
 # Page sizes up to this are base pages of some architecture (4, 8, 16, 64, 256 kB).
 _LARGEST_BASE_PAGE_KB = 256
 
@@ -25,21 +30,21 @@ class Backing(enum.StrEnum):
     """
     Where the pages of a mapping come from.
 
-    The kernel's own accounts in /proc/PID/status are close by: RssAnon, RssFile, RssShmem.
+    The kernel counts similar classes in /proc/PID/status: RssAnon, RssFile, RssShmem.
     """
 
     ANONYMOUS = "anonymous"
-    """No file: heap, stack, [anon:NAME], or no name. Page-out writes it to swap."""
+    """No file: heap, stack, [anon:NAME], or no name. Paged out to swap."""
     FILE = "file"
-    """A file: page-out drops clean pages and writes dirty shared ones to the file."""
+    """A file. Clean pages are dropped, dirty shared pages are written back to the file."""
     SHMEM = "shmem"
-    """Kernel-internal or mounted tmpfs memory: memfd, System V, /dev/shm. Swap only."""
+    """Memory of the kernel's tmpfs: memfd, System V, /dev/shm. Paged out to swap."""
     DEVICE = "device"
     """Memory of a driver: device files, DMA buffers, rings shared with the kernel."""
     HUGETLB = "hugetlb"
-    """Pages of the hugetlb pool; never paged out, in none of Rss and its parts."""
+    """Pages of the hugetlb pool. Never paged out, not counted in Rss or its parts."""
     SPECIAL = "special"
-    """Pages that the kernel itself puts there: vdso, vvar, vsyscall and the like."""
+    """Pages that the kernel itself maps: vdso, vvar, vsyscall and similar."""
 
 
 class Sharing(enum.StrEnum):
@@ -56,14 +61,20 @@ class Sharing(enum.StrEnum):
 
 
 class NameRule(NamedTuple):
-    """One row of the table of names: what a name that matches is backed by."""
+    """One row of NAME_RULES. The first row whose pattern and conditions match decides."""
 
     pattern: str
-    backing: Backing
+    """Regular expression that the whole name must match."""
+    backing: Backing | None
+    """None where the name does not determine the backing."""
     example: str
-    why: str
-    kernel_internal: bool = False
-    """True for a name that only counts on a device of major 0: elsewhere it is a file."""
+    reason: str
+    only_major_0: bool = False
+    """Match only on a device of major number 0 (the kernel's own mounts) or an unknown one."""
+    shared: bool | None = None
+    """Match only mappings with permission `s` (True) or `p` (False)."""
+    writable: bool | None = None
+    """Match only mappings with (True) or without (False) permission `w`."""
 
 
 NAME_RULES = (
@@ -73,31 +84,77 @@ NAME_RULES = (
         r"\[stack(:\d+)?\]",
         Backing.ANONYMOUS,
         "[stack], [stack:1234]",
-        "the main thread's stack; kernels 3.4 to 4.4 name those of the others as well",
+        "the main thread's stack; kernels 3.4 to 4.4 name the stacks of other threads too",
     ),
     NameRule(
         r"\[anon:.*\]", Backing.ANONYMOUS, "[anon:NAME]", "named by prctl(PR_SET_VMA_ANON_NAME)"
     ),
     NameRule(
-        r"\[anon_shmem:.*\]", Backing.SHMEM, "[anon_shmem:NAME]", "a shared one, so named (6.2+)"
+        r"\[anon_shmem:.*\]",
+        Backing.SHMEM,
+        "[anon_shmem:NAME]",
+        "shared anonymous memory, named by prctl (6.2 and later)",
+    ),
+    NameRule(
+        r"\[ anon \]",
+        Backing.ANONYMOUS,
+        "[ anon ]",
+        "pmap's word for any mapping without a path; the vdso and similar pages are never "
+        "writable, and a driver's pages without a path are shared",
+        shared=False,
+        writable=True,
+    ),
+    NameRule(r"\[ stack \]", Backing.ANONYMOUS, "[ stack ]", "pmap's word for the stack"),
+    NameRule(
+        r"\[ shmid=.*", Backing.SHMEM, "[ shmid=0x2a ]", "pmap's word for System V shared memory"
+    ),
+    NameRule(
+        r"\[ .*",
+        None,
+        "[ anon ]",
+        "pmap's word for a read-only or shared mapping without a path: the vdso as well",
     ),
     NameRule(
         r"\[.*\]",
         Backing.SPECIAL,
         "[vdso], [vvar], [vvar_vclock], [vsyscall], [uprobes], [sigpage], [vectors]",
-        "put there by the kernel or the architecture; any other name in brackets as well",
+        "mapped by the kernel or the architecture; any other name in brackets too",
     ),
-    NameRule(r"/?memfd:.*", Backing.SHMEM, "/memfd:NAME (deleted)", "memfd_create", True),
+    NameRule(
+        r"/dev/zero( \(deleted\))?",
+        Backing.SHMEM,
+        "/dev/zero (deleted)",
+        "the kernel's name for MAP_SHARED|MAP_ANONYMOUS",
+        shared=True,
+    ),
+    NameRule(
+        r"/dev/zero( \(deleted\))?",
+        Backing.ANONYMOUS,
+        "/dev/zero",
+        "a private mapping of /dev/zero is anonymous memory",
+        shared=False,
+    ),
+    NameRule(
+        r"zero( \(deleted\))?",
+        None,
+        "zero (deleted)",
+        "the last part of a path in a pmap row: /dev/zero or any file called zero",
+    ),
+    NameRule(
+        r"/?memfd:.*", Backing.SHMEM, "/memfd:NAME (deleted)", "memfd_create", only_major_0=True
+    ),
     NameRule(
         r"/?SYSV[0-9a-f]{8}( |\\040|$).*",
         Backing.SHMEM,
         "/SYSV0000002a (deleted)",
         "System V shared memory; the inode is the shmid",
-        True,
+        only_major_0=True,
     ),
-    NameRule(r"/dev/shm/.*", Backing.SHMEM, "/dev/shm/NAME", "POSIX shared memory", True),
+    NameRule(
+        r"/dev/shm/.*", Backing.SHMEM, "/dev/shm/NAME", "POSIX shared memory", only_major_0=True
+    ),
     NameRule(r"/dev/ashmem/.*", Backing.SHMEM, "/dev/ashmem/NAME", "Android's ashmem"),
-    NameRule(r"/dev/ashmem", Backing.SHMEM, "/dev/ashmem", "Android's ashmem, no name given"),
+    NameRule(r"/dev/ashmem", Backing.SHMEM, "/dev/ashmem", "Android's ashmem, without a name"),
     NameRule(
         r"/dev/__properties__/.*",
         Backing.SHMEM,
@@ -105,14 +162,18 @@ NAME_RULES = (
         "Android's property files, on a tmpfs",
     ),
     NameRule(
-        r"/drm mm object.*", Backing.SHMEM, "/drm mm object (deleted)", "graphics memory", True
+        r"/drm mm object.*",
+        Backing.SHMEM,
+        "/drm mm object (deleted)",
+        "graphics memory",
+        only_major_0=True,
     ),
     NameRule(
         r"/anon_hugepage.*",
         Backing.HUGETLB,
         "/anon_hugepage (deleted)",
         "MAP_ANONYMOUS|MAP_HUGETLB",
-        True,
+        only_major_0=True,
     ),
     NameRule(r"/dev/hugepages/.*", Backing.HUGETLB, "/dev/hugepages/NAME", "a hugetlbfs mount"),
     NameRule(
@@ -120,7 +181,7 @@ NAME_RULES = (
         Backing.SPECIAL,
         "/[aio] (deleted)",
         "a ring of io_setup(2), pinned by the kernel",
-        True,
+        only_major_0=True,
     ),
     NameRule(
         r"/?(anon_inode|socket|pipe|dmabuf):.*",
@@ -129,20 +190,16 @@ NAME_RULES = (
         "a buffer that a driver or the kernel shares with the process",
     ),
     NameRule(r"/dev/(?!shm/).*", Backing.DEVICE, "/dev/dri/card0", "a device file"),
-    NameRule(r"/sys/.*", Backing.DEVICE, "/sys/.../resource0", "a PCI device's memory"),
+    NameRule(r"/sys/.*", Backing.DEVICE, "/sys/.../resource0", "memory of a PCI device"),
     NameRule(r".*", Backing.FILE, "/usr/lib/libc.so.6", "any other path"),
 )
+"""What each kind of name implies for the backing; the first row that matches decides."""
 
 _RULES = tuple((re.compile(rule.pattern, re.DOTALL), rule) for rule in NAME_RULES)
 
-# pmap writes one word for all that has no path, so the word alone is not enough.
-PMAP_ANON = "[ anon ]"
-PMAP_STACK = "[ stack ]"
-PMAP_SHM = "[ shmid="
-
 
 def sharing_of(shared: bool) -> Sharing:
-    """The class that the fourth permission character stands for."""
+    """Return the class of the fourth permission character: SHARED for `s`."""
     return Sharing.SHARED if shared else Sharing.PRIVATE
 
 
@@ -156,62 +213,50 @@ def backing_of(
     kernel_page_size: int | None = None,
 ) -> Backing | None:
     """
-    Where the pages of a mapping come from.
+    Determine where the pages of a mapping come from.
 
     Args:
         name: the name as its source gives it, "" for none.
-        shared: the permission `s`.
-        writable: the permission `w`.
-        device_major: None where the source does not say.
-        vm_flags: two-letter codes, None where the source does not say.
-        kernel_page_size: kB, None where the source does not say.
+        shared: permission `s`.
+        writable: permission `w`.
+        device_major: None where the source does not report it.
+        vm_flags: two-letter codes of VmFlags, None where the source does not report them.
+        kernel_page_size: kB, None where the source does not report it.
 
     Returns:
-        None where the source can't tell: pmap's `[ anon ]` stands for the vdso as well.
+        None where the source cannot tell: pmap prints `[ anon ]` for the vdso too.
     """
     if _is_hugetlb(vm_flags, kernel_page_size):
         return Backing.HUGETLB
     if name.startswith("/") and vm_flags and ("io" in vm_flags or "pf" in vm_flags):
         return Backing.DEVICE
-    if name.startswith("[ "):
-        return _backing_of_pmap_word(name, shared=shared, writable=writable)
-    if name in ("/dev/zero", "/dev/zero" + DELETED):
-        # Shared, it is how the kernel calls MAP_SHARED|MAP_ANONYMOUS; private, plain memory.
-        return Backing.SHMEM if shared else Backing.ANONYMOUS
-    if name in ("zero", "zero" + DELETED):
-        return None  # the last part of a path, in a pmap row: any file may be called so
-    return _backing_of_name(name, not device_major)
+    return _backing_of_name(name, not device_major, shared, writable)
 
 
 def _is_hugetlb(vm_flags: Collection[str] | None, kernel_page_size: int | None) -> bool:
-    # Where there are flags they decide: a device's memory (device-dax) has huge pages too.
+    # Flags decide where they are known: the memory of a device (device-dax) may have huge
+    # pages too.
     if vm_flags is not None:
         return "ht" in vm_flags
     return kernel_page_size is not None and kernel_page_size > _LARGEST_BASE_PAGE_KB
 
 
 @functools.lru_cache(maxsize=4096)
-def _backing_of_name(name: str, kernel_internal: bool) -> Backing:
+def _backing_of_name(name: str, is_major_0: bool, shared: bool, writable: bool) -> Backing | None:
     return next(
         rule.backing
         for pattern, rule in _RULES
-        if (kernel_internal or not rule.kernel_internal) and pattern.fullmatch(name)
+        if (is_major_0 or not rule.only_major_0)
+        and rule.shared in (None, shared)
+        and rule.writable in (None, writable)
+        and pattern.fullmatch(name)
     )
-
-
-def _backing_of_pmap_word(word: str, *, shared: bool, writable: bool) -> Backing | None:
-    if word == PMAP_STACK:
-        return Backing.ANONYMOUS
-    if word.startswith(PMAP_SHM):
-        return Backing.SHMEM
-    # The vdso and its kin are never writable, what a driver lends without a path is shared.
-    return Backing.ANONYMOUS if word == PMAP_ANON and writable and not shared else None
 
 
 def is_deleted(name: str) -> bool:
     """
-    Whether the name ends in the kernel's word for a file that was unlinked.
+    Return whether the name ends in the kernel's suffix for an unlinked file.
 
-    It is the kernel's word, not proof: a file may really be called `x (deleted)`.
+    The suffix is not proof: a file may really be called `x (deleted)`.
     """
     return name.endswith((DELETED, r"\040(deleted)"))

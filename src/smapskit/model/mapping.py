@@ -1,28 +1,32 @@
 """
-What is known of a mapping, a process or a group of mappings, as plain typed records.
+Typed records: one mapping, or the kernel's sums over a process.
 
-Sizes are integers in kB (1 kB = 1,024 bytes, as the kernel says it), addresses are
-integers. What a source does not say is None, never 0: `pmap -x` knows no Pss, a kernel
-2.6.14 no Swap.
+Sizes are integers in kB (1 kB = 1,024 bytes, the kernel's unit), addresses are integers.
+What a source does not report is None, never 0: `pmap -x` reports no Pss, kernel 2.6.14 no Swap.
 
-`Usage` declares each counter that may be added up, once; parsers, totals, frames and the
-documentation's field table all read that declaration (`COUNTERS`, `MAPPING_FIELDS`).
+`Usage` declares each counter that may be summed once, with the kernel's name. Parsers, totals,
+frames, exports and the field table of the documentation derive from that declaration
+(`COUNTERS`, `MAPPING_FIELDS`, `kernel_fields`).
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
+from itertools import repeat
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import attrs
 
 from smapskit.model.backing import Backing, Sharing, backing_of, is_deleted, sharing_of
+from smapskit.model.columns import Cache, Columns, columns_of_dicts
 
 
 @attrs.frozen
 class Permissions:
-    """What the process may do with a mapping; `str()` gives the kernel's four characters."""
+    """What the process may do with a mapping; `str()` returns the kernel's four characters."""
 
     read: bool
     write: bool
@@ -32,10 +36,10 @@ class Permissions:
     @classmethod
     def parse(cls, text: str) -> Permissions:
         """
-        Read the kernel's four characters, such as `rw-s`.
+        Parse the kernel's four characters, such as `rw-s`.
 
         Raises:
-            ValueError: for anything else.
+            ValueError: anything else.
         """
         try:
             return _PERMISSIONS[text]
@@ -63,7 +67,7 @@ _PERMISSIONS: Final = {
 
 @attrs.frozen(order=True)
 class Device:
-    """The device that holds the mapped file; `str()` gives `major:minor` in hex."""
+    """The device of the mapped file; `str()` returns `major:minor` in hex."""
 
     major: int
     minor: int
@@ -72,10 +76,10 @@ class Device:
     @functools.lru_cache(maxsize=1024)
     def parse(cls, text: str) -> Device:
         """
-        Read `major:minor`, two hexadecimal numbers such as `fe:00` or `103:02`.
+        Parse `major:minor`, two hexadecimal numbers such as `fe:00` or `103:02`.
 
         Raises:
-            ValueError: for anything else.
+            ValueError: anything else.
         """
         major, colon, minor = text.partition(":")
         if not colon:
@@ -87,8 +91,16 @@ class Device:
         return f"{self.major:02x}:{self.minor:02x}"
 
 
+def _to_permissions(value: Permissions | str) -> Permissions:
+    return Permissions.parse(value) if isinstance(value, str) else value
+
+
+def _to_device(value: Device | str | None) -> Device | None:
+    return Device.parse(value) if isinstance(value, str) else value
+
+
 def _field(kernel_name: str, since: str, meaning: str, *, unit: str = "kB") -> Any:
-    """Declare a figure: the kernel's name for it, its first kernel, what it means."""
+    """Declare a field: the kernel's name for it, the first kernel with it, its meaning."""
     metadata = {"kernel_name": kernel_name, "since": since, "meaning": meaning, "unit": unit}
     return attrs.field(default=None, metadata=metadata)
 
@@ -96,32 +108,32 @@ def _field(kernel_name: str, since: str, meaning: str, *, unit: str = "kB") -> A
 @attrs.define(kw_only=True)
 class Usage:
     """
-    The counters that may be added up, in the kernel's order and in kB: what all records share.
+    The counters that may be summed, in kB and in the kernel's order; common to all records.
 
-    None means that the source does not say. The meanings are those of proc(5) and of the
-    kernel's Documentation/filesystems/proc.rst.
+    None means that the source does not report the counter. The meanings are those of proc(5)
+    and of the kernel's Documentation/filesystems/proc.rst.
     """
 
-    rss: int | None = _field("Rss", "2.6.14", "resident in memory, whoever else maps it")
+    rss: int | None = _field("Rss", "2.6.14", "resident in memory, including pages that other processes map too")
     pss: int | None = _field(
         "Pss", "2.6.25", "resident, each page divided by the number of processes mapping it"
     )
     pss_dirty: int | None = _field("Pss_Dirty", "6.0", "the part of Pss that is dirty")
     shared_clean: int | None = _field(
-        "Shared_Clean", "2.6.14", "resident, mapped by several page tables, as on disk"
+        "Shared_Clean", "2.6.14", "resident, mapped by several page tables, not modified"
     )
     shared_dirty: int | None = _field(
         "Shared_Dirty", "2.6.14", "resident, mapped by several page tables, modified"
     )
     private_clean: int | None = _field(
-        "Private_Clean", "2.6.14", "resident, mapped by this process alone, as on disk"
+        "Private_Clean", "2.6.14", "resident, mapped by this process alone, not modified"
     )
     private_dirty: int | None = _field(
         "Private_Dirty", "2.6.14", "resident, mapped by this process alone, modified"
     )
     referenced: int | None = _field("Referenced", "2.6.22", "marked as accessed")
     anonymous: int | None = _field(
-        "Anonymous", "2.6.36", "belongs to no file; in a private file mapping, its copied pages"
+        "Anonymous", "2.6.36", "pages of no file; in a private file mapping, the pages copied on write"
     )
     ksm: int | None = _field("KSM", "6.7", "merged by kernel samepage merging")
     lazy_free: int | None = _field("LazyFree", "4.12", "marked by madvise(MADV_FREE)")
@@ -133,12 +145,12 @@ class Usage:
     )
     file_pmd_mapped: int | None = _field("FilePmdMapped", "5.4", "page cache mapped by huge pages")
     shared_hugetlb: int | None = _field(
-        "Shared_Hugetlb", "4.4", "hugetlb pages mapped by several; not in Rss or Pss"
+        "Shared_Hugetlb", "4.4", "hugetlb pages mapped by several processes; not in Rss or Pss"
     )
     private_hugetlb: int | None = _field(
         "Private_Hugetlb", "4.4", "hugetlb pages mapped once; not in Rss or Pss"
     )
-    swap: int | None = _field("Swap", "2.6.26", "would-be-anonymous memory that is in swap")
+    swap: int | None = _field("Swap", "2.6.26", "anonymous and shared memory that is in swap")
     swap_pss: int | None = _field(
         "SwapPss", "4.3", "in swap, each page divided by the number of its users"
     )
@@ -148,14 +160,14 @@ class Usage:
     pmap_dirty: int | None = attrs.field(
         default=None,
         metadata={
-            "meaning": "the Dirty column of a pmap table, which does not part shared from private",
+            "meaning": "the Dirty column of a pmap table, shared and private together",
             "unit": "kB",
         },
     )
 
     @property
     def dirty(self) -> int | None:
-        """Shared_Dirty + Private_Dirty in kB, as pmap's Dirty; None where it is not known."""
+        """Shared_Dirty + Private_Dirty in kB, as pmap's Dirty; None where not reported."""
         if self.shared_dirty is None or self.private_dirty is None:
             return self.pmap_dirty
         return self.shared_dirty + self.private_dirty
@@ -165,8 +177,8 @@ class Usage:
         """
         Unique set size: Private_Clean + Private_Dirty in kB, as smem's USS.
 
-        What would be freed if the process ended now, but for hugetlb pages and swap. None
-        where it is not known.
+        The memory that would be freed if the process ended now, except hugetlb pages and swap.
+        None where not reported.
         """
         if self.private_clean is None or self.private_dirty is None:
             return None
@@ -174,16 +186,17 @@ class Usage:
 
 
 COUNTERS: Final = tuple(field.name for field in attrs.fields(Usage))
-"""The attributes that may be added up, in the kernel's order."""
+"""The attributes that may be summed, in the kernel's order."""
 
 _LAST = ("thp_eligible", "protection_key", "vm_flags", "extra")
 
 
 def _in_kernel_order(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
     """
-    Put what Mapping declares around the counters, and let the parser pass all by position.
+    Put the fields of Mapping around the counters and allow all by position.
 
-    By keyword is the public contract; by position a record is made in a quarter of the time.
+    Keywords are the public interface. `build_mappings` passes values by position, which takes
+    a quarter of the time.
     """
 
     def rank(field: attrs.Attribute[Any]) -> int:
@@ -192,33 +205,34 @@ def _in_kernel_order(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[att
     return [field.evolve(kw_only=False) for field in sorted(fields, key=rank)]
 
 
-# Usage is not frozen for the sake of Draft, below.
+# Usage itself is not frozen, so that _Draft can derive from it.
 @attrs.frozen(  # pyright: ignore[reportGeneralTypeIssues]
     kw_only=True, repr=False, field_transformer=_in_kernel_order
 )
 class Mapping(Usage):
     """
-    One mapping of a process: a header line of smaps, maps or pmap, and what belongs to it.
+    One mapping of a process: a header line of smaps, maps or pmap, and its fields.
 
-    Made by the parsers, or by keyword. Counters are in kB, addresses and offset in bytes.
+    Returned by the parsers, or constructed by keyword; `perms` and `device` may be strings
+    (`perms="rw-p"`, `device="fe:00"`). Counters are in kB, addresses and offset in bytes.
     """
 
     start: int
     """First address."""
     end: int
-    """First address behind it."""
-    perms: Permissions
+    """Address after the last one."""
+    perms: Permissions = attrs.field(converter=_to_permissions)
     offset: int | None = None
-    """Where in the file it begins, in bytes; old kernels show an address for nameless ones."""
-    device: Device | None = None
+    """Start in the file, in bytes; old kernels report an address for mappings without a name."""
+    device: Device | None = attrs.field(default=None, converter=_to_device)
     inode: int | None = None
-    """Of the file; the shmid for System V shared memory; 0 for none."""
+    """Inode of the file; the shmid for System V shared memory; 0 for none."""
     pathname: str = ""
     """
-    As the source writes it, "" for none.
+    The name as the source writes it, "" for none.
 
-    Undecodable bytes are surrogate escapes (see os.fsdecode). A pmap row has the last part
-    of a path only, or a word in brackets: `[ anon ]`, `[ stack ]`, `[ shmid=0x... ]`.
+    Undecodable bytes are surrogate escapes (see os.fsdecode). A pmap row has only the last
+    part of a path, or a word in brackets: `[ anon ]`, `[ stack ]`, `[ shmid=0x... ]`.
     """
     size: int = attrs.field(
         default=attrs.Factory(lambda self: (self.end - self.start) // 1024, takes_self=True),
@@ -226,11 +240,11 @@ class Mapping(Usage):
             "kernel_name": "Size",
             "since": "2.6.14",
             "unit": "kB",
-            "meaning": "of the address range; up to kernel 4.11 a stack shows 4 kB more",
+            "meaning": "of the address range; up to kernel 4.11, 4 kB more for a stack",
         },
     )
-    kernel_page_size: int | None = _field("KernelPageSize", "2.6.29", "of a page; not summable")
-    mmu_page_size: int | None = _field("MMUPageSize", "2.6.29", "of a page; not summable")
+    kernel_page_size: int | None = _field("KernelPageSize", "2.6.29", "size of a page; cannot be summed")
+    mmu_page_size: int | None = _field("MMUPageSize", "2.6.29", "size of a page; cannot be summed")
     thp_eligible: int | None = _field(
         "THPeligible", "5.0", "1 where transparent huge pages may be used", unit=""
     )
@@ -242,14 +256,14 @@ class Mapping(Usage):
     )
     extra: MappingOf[str, int | str] = attrs.field(factory=dict, hash=False)
     """
-    Fields that smapskit has no attribute for, by the kernel's name.
+    Fields without an attribute, by the kernel's name.
 
-    An int where the text shows a figure (see the layout for its unit), else the text.
+    An int where the text has a number (the snapshot's layout has its unit), else the text.
     """
 
     @property
     def backing(self) -> Backing | None:
-        """Where its pages come from; None where the source can't tell."""
+        """Where its pages come from; None where the source cannot tell."""
         return backing_of(
             self.pathname,
             shared=self.perms.shared,
@@ -266,19 +280,19 @@ class Mapping(Usage):
 
     @property
     def is_anonymous(self) -> bool | None:
-        """Whether it has no file behind it; None where the source can't tell."""
+        """Whether its pages belong to no file; None where the source cannot tell."""
         backing = self.backing
         return None if backing is None else backing is Backing.ANONYMOUS
 
     @property
     def is_file_backed(self) -> bool | None:
-        """Whether page-out can drop it or write it to a file; None where unknown."""
+        """Whether its pages can be dropped or written to a file; None where unknown."""
         backing = self.backing
         return None if backing is None else backing is Backing.FILE
 
     @property
     def is_shared(self) -> bool:
-        """Permission `s`: made with MAP_SHARED, whoever else maps it now."""
+        """Permission `s`: made with MAP_SHARED, whether or not another process maps it now."""
         return self.perms.shared
 
     @property
@@ -288,18 +302,21 @@ class Mapping(Usage):
 
     @property
     def is_deleted(self) -> bool:
-        """Whether the kernel calls the file deleted; a name that ends so looks the same."""
+        """Whether the name ends in the kernel's suffix for a deleted file (not proof)."""
         return is_deleted(self.pathname)
 
     def __repr__(self) -> str:
         name = f" {self.pathname!r}" if self.pathname else ""
-        figures = [("size", self.size), ("rss", self.rss), ("swap", self.swap or None)]
-        said = ", ".join(f"{what} {kb:,} kB" for what, kb in figures if kb is not None)
-        return f"<Mapping {self.start:x}-{self.end:x} {self.perms}{name}: {said}>"
+        values = [("size", self.size), ("rss", self.rss), ("swap", self.swap or None)]
+        text = ", ".join(f"{label} {kb:,} kB" for label, kb in values if kb is not None)
+        return f"<Mapping {self.start:x}-{self.end:x} {self.perms}{name}: {text}>"
 
 
-Draft: Final = attrs.make_class(
-    "Draft",
+MAPPING_FIELDS: Final = tuple(field.name for field in attrs.fields(Mapping))
+"""All attributes of a Mapping, in the order of its columns."""
+
+_Draft: Final = attrs.make_class(
+    "_Draft",
     {f.name: attrs.field(default=None) for f in attrs.fields(Mapping) if f.name not in COUNTERS},
     bases=(Usage,),
     slots=True,
@@ -308,26 +325,88 @@ Draft: Final = attrs.make_class(
     field_transformer=_in_kernel_order,
 )
 """
-A Mapping that can still be filled, which takes half the time that a frozen one takes.
+A mutable class with the slots of Mapping, turned into one by `draft.__class__ = Mapping`.
 
-Its slots are those of Mapping, so that it becomes one by `draft.__class__ = Mapping`.
+Filling it takes half the time of the frozen class, whose __init__ calls object.__setattr__.
 """
 
+_VALUE_FIELDS: Final = MAPPING_FIELDS[
+    MAPPING_FIELDS.index("size") + 1 : MAPPING_FIELDS.index("vm_flags")
+]
 
-def _said(record: Usage, *names: str) -> str:
-    """The figures that are more than nothing, for a person to read."""
-    figures = ((name, getattr(record, name)) for name in names)
-    return ", ".join(f"{name} {kb:,} kB" for name, kb in figures if kb) or "nothing known"
+
+def build_mappings(columns: Columns) -> list[Mapping]:
+    """Build one record per row of `columns`, without validation or conversion."""
+    permissions = Cache(Permissions.parse)
+    devices = Cache[str | None, Device | None](_to_device)
+    values, extra = columns.lists()
+    mappings: list[Any] = list(
+        map(
+            _Draft,
+            columns.start,
+            columns.end,
+            [permissions[text] for text in columns.perms],
+            columns.offset,
+            [devices[text] for text in columns.device],
+            columns.inode,
+            columns.pathname,
+            values["size"],
+            *(values.get(attribute) or repeat(None) for attribute in _VALUE_FIELDS),
+            repeat(None) if columns.vm_flags is None else columns.vm_flags,
+            _extra_of_each(extra, len(columns)),
+        )
+    )
+    for mapping in mappings:
+        mapping.__class__ = Mapping
+    return mappings
+
+
+def to_columns(mappings: Sequence[Mapping]) -> Columns:
+    """Return records as columns, the inverse of `build_mappings`."""
+    values = {
+        name: [getattr(mapping, name) for mapping in mappings]
+        for name in MAPPING_FIELDS
+        if name not in ("perms", "device", "extra")
+    }
+    counters = {name: values.pop(name) for name in ("size", *_VALUE_FIELDS)}
+    flags = values.pop("vm_flags")
+    return Columns(
+        perms=[str(mapping.perms) for mapping in mappings],
+        device=[None if m.device is None else str(m.device) for m in mappings],
+        vm_flags=None if all(codes is None for codes in flags) else flags,
+        values={
+            name: column
+            for name, column in counters.items()
+            if name == "size" or any(value is not None for value in column)
+        },
+        extra=columns_of_dicts([mapping.extra for mapping in mappings]),
+        **values,
+    )
+
+
+def _extra_of_each(extra: dict[str, list[Any]], count: int) -> list[dict[str, int | str]]:
+    if not extra:
+        return [{} for _ in range(count)]
+    return [
+        {name: value for name, value in zip(extra, row, strict=True) if value is not None}
+        for row in zip(*extra.values(), strict=True)
+    ]
+
+
+def describe_counters(record: Usage, *names: str) -> str:
+    """Return the counters above 0 as text for a repr."""
+    values = ((name, getattr(record, name)) for name in names)
+    return ", ".join(f"{name} {kb:,} kB" for name, kb in values if kb) or "nothing reported"
 
 
 @attrs.frozen(kw_only=True, repr=False)  # pyright: ignore[reportGeneralTypeIssues]
 class Rollup(Usage):
-    """The sums that the kernel itself gives for a whole process, in smaps_rollup."""
+    """The kernel's own sums over all mappings of a process: smaps_rollup."""
 
     start: int
     """First address of the first mapping."""
     end: int
-    """First address behind the last one; the vsyscall page may or may not count."""
+    """Address after the last mapping; some kernels include the vsyscall page."""
     pss_anon: int | None = _field("Pss_Anon", "5.4", "the anonymous part of Pss")
     pss_file: int | None = _field("Pss_File", "5.4", "the file-backed part of Pss")
     pss_shmem: int | None = _field("Pss_Shmem", "5.4", "the shared-memory part of Pss")
@@ -335,41 +414,24 @@ class Rollup(Usage):
     """As in Mapping."""
 
     def __repr__(self) -> str:
-        return f"<Rollup {self.start:x}-{self.end:x}: {_said(self, *COUNTERS)}>"
-
-
-@attrs.frozen(kw_only=True, repr=False)  # pyright: ignore[reportGeneralTypeIssues]
-class Totals(Usage):
-    """Sums over mappings, in kB; None where no mapping knows the field."""
-
-    count: int
-    """How many mappings were added up."""
-    size: int
-    """Of their address ranges."""
-
-    def __repr__(self) -> str:
-        return f"<Totals of {self.count} mappings: {_said(self, 'size', *COUNTERS)}>"
-
-    def _repr_html_(self) -> str:
-        from smapskit.views import html as notebook  # noqa: PLC0415  only a notebook asks for it
-
-        return notebook.totals_html(self)
+        return f"<Rollup {self.start:x}-{self.end:x}: {describe_counters(self, *COUNTERS)}>"
 
 
 class KernelField(NamedTuple):
-    """A field by both its names."""
+    """A field of the kernel's text and its attribute."""
 
     kernel_name: str
     attribute: str
     unit: str
-    """kB, "" for a bare number, or "codes"."""
+    """"kB", "" for a plain number, or "codes"."""
     since: str
-    """The first kernel that shows it."""
+    """The first kernel version that reports it."""
     meaning: str
 
 
-def kernel_fields(record: type[Usage]) -> dict[str, KernelField]:
-    """The fields of a record that the kernel has a name for, by that name, in order."""
+@functools.cache
+def kernel_fields(record: type[Usage]) -> MappingOf[str, KernelField]:
+    """Return the fields of a record class by the kernel's name, in order."""
     fields = (
         KernelField(
             field.metadata["kernel_name"],
@@ -381,8 +443,4 @@ def kernel_fields(record: type[Usage]) -> dict[str, KernelField]:
         for field in attrs.fields(record)
         if "kernel_name" in field.metadata
     )
-    return {field.kernel_name: field for field in fields}
-
-
-MAPPING_FIELDS: Final = tuple(field.name for field in attrs.fields(Mapping))
-"""All attributes of a Mapping, in the order of its columns."""
+    return MappingProxyType({field.kernel_name: field for field in fields})

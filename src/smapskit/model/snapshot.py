@@ -1,92 +1,51 @@
-"""A process's mappings at one moment, and what its text looked like."""
+"""The mappings of one process at one time."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
-from smapskit.model import diff as aggregate
-from smapskit.model.mapping import COUNTERS, Mapping, Rollup, Totals, kernel_fields
+from smapskit.model import totals as sums
+from smapskit.model.backing import Backing, Sharing
+from smapskit.model.check import Inconsistency, check
+from smapskit.model.mapping import Mapping, Rollup
+from smapskit.model.totals import GroupName, Key, Totals
+from smapskit.text import truncate
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+    from smapskit.formats.smaps.layout import Layout
     from smapskit.views.frames import Unit
-
-FLAGS = "VmFlags"
-_ROUNDED_DOWN = ("pss", "pss_dirty", "swap_pss", "locked")
-
-
-@attrs.frozen
-class FieldStyle:
-    """How a smaps text writes one field: `prefix`, the figure right-justified, `suffix`."""
-
-    name: str
-    prefix: str
-    width: int = 0
-    suffix: str = ""
-    is_figure: bool = False
-
-    def write(self, value: int | str | tuple[str, ...]) -> str:
-        """The field's line, without its line end."""
-        if isinstance(value, int):
-            return f"{self.prefix}{value:{self.width}d}{self.suffix}"
-        if isinstance(value, str):
-            return self.prefix + value
-        return self.prefix + " ".join(value) + (self.suffix if value else "")
-
-
-def shortened(text: str, most: int = 60) -> str:
-    """The beginning of a long command line or name."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def kernel_style(name: str, suffix: str = " kB") -> FieldStyle:
-    """How today's kernels write a field: the name in 16 columns, then a figure in 8."""
-    if name == FLAGS:
-        return FieldStyle(name, f"{name}: ", suffix=" ")
-    prefix = f"{name}: ".ljust(16)
-    return FieldStyle(name, prefix, 24 - len(prefix), suffix, is_figure=True)
-
-
-@attrs.frozen
-class Layout:
-    """How a smaps or maps text is laid out, so that it can be written again as it was."""
-
-    DEFAULT_NAME_COLUMN: ClassVar = 73
-
-    fields: tuple[FieldStyle, ...]
-    """In the order of the text; none for maps."""
-    name_column: int | None = DEFAULT_NAME_COLUMN
-    """Where names start, counted from 0; None for a single blank before them."""
-    nameless: str = " "
-    """What stands behind the inode of a mapping without a name."""
 
 
 @attrs.frozen(repr=False)
 class Snapshot(Sequence[Mapping]):
     """
-    The mappings of a process at one moment: a sequence of them, with sums and choices.
+    The mappings of one process at one time: a sequence of mappings with totals and filters.
 
-    Choices (`shared()`, `filter()`, a slice) are snapshots of the same process and time.
+    Two snapshots are equal if their pid, command and mappings are. Filters (`shared()`,
+    `filter()`, a slice) return snapshots of the same process and time.
     """
 
     mappings: tuple[Mapping, ...]
     pid: int | None = None
+    """None for a text that does not contain it."""
     command: str | None = None
     """The command line, arguments joined by blanks; `[name]` for a kernel thread."""
-    time: datetime | None = None
-    """When it was read, in UTC; None for a text that does not say."""
-    source: str | None = None
-    """The file that it was read from."""
-    notes: tuple[str, ...] = ()
-    """What a reader should know: why it is empty, what was odd about the text."""
+    time: datetime | None = attrs.field(default=None, eq=False)
+    """When the process was read, in UTC; None for a text."""
+    source: str | None = attrs.field(default=None, eq=False)
+    """The file that was read; None for a string."""
+    notes: tuple[str, ...] = attrs.field(default=(), eq=False)
+    """What was unusual: why there are no mappings, what was removed from the text (see Note)."""
     layout: Layout | None = attrs.field(default=None, eq=False)
+    """How the text was laid out, so that `format_smaps` can write it again."""
 
     def __len__(self) -> int:
         return len(self.mappings)
@@ -103,122 +62,96 @@ class Snapshot(Sequence[Mapping]):
             return attrs.evolve(self, mappings=self.mappings[index])
         return self.mappings[index]
 
-    def filter(self, keep: Callable[[Mapping], object]) -> Snapshot:
-        """The mappings for which `keep` says yes."""
-        return attrs.evolve(self, mappings=tuple(filter(keep, self.mappings)))
+    def filter(self, predicate: Callable[[Mapping], object]) -> Snapshot:
+        """Return the mappings for which `predicate` returns a true value."""
+        return attrs.evolve(self, mappings=tuple(filter(predicate, self.mappings)))
 
     def anonymous(self) -> Snapshot:
-        """The mappings known to have no file behind them."""
+        """Return the mappings whose pages belong to no file."""
         return self.filter(lambda mapping: mapping.is_anonymous)
 
     def file_backed(self) -> Snapshot:
-        """The mappings known to have a file that page-out can drop or write them to."""
+        """Return the mappings whose pages can be dropped or written to a file."""
         return self.filter(lambda mapping: mapping.is_file_backed)
 
     def shared(self) -> Snapshot:
-        """The mappings with permission `s`, whoever maps them now."""
+        """Return the mappings with permission `s`, whether or not another process maps them."""
         return self.filter(lambda mapping: mapping.is_shared)
 
     def private(self) -> Snapshot:
-        """The mappings with permission `p`."""
+        """Return the mappings with permission `p`."""
         return self.filter(lambda mapping: mapping.is_private)
 
+    @functools.cached_property
+    def _totals(self) -> Totals:
+        return sums.totals(self.mappings)
+
     def totals(self) -> Totals:
-        """See `smapskit.totals`."""
-        return aggregate.totals(self)
+        """Sum all mappings: see `smapskit.totals`. Computed once."""
+        return self._totals
 
-    def shared_rss(self) -> int:
-        """See `smapskit.shared_rss`."""
-        return aggregate.shared_rss(self)
+    def shared_rss(self) -> int | None:
+        """Sum the RSS of the mappings with permission `s`: see `smapskit.shared_rss`."""
+        return self._totals.shared_rss
 
-    def group_by(
-        self, key: aggregate.GroupName | Callable[[Mapping], aggregate.Key]
-    ) -> dict[aggregate.Key, Totals]:
-        """See `smapskit.group_by`."""
-        return aggregate.group_by(self, key)
+    @overload
+    def group_by(self, key: Literal["backing"]) -> dict[Backing | None, Totals]: ...
+    @overload
+    def group_by(self, key: Literal["sharing"]) -> dict[Sharing, Totals]: ...
+    @overload
+    def group_by(self, key: Literal["perms", "pathname"]) -> dict[str, Totals]: ...
+    @overload
+    def group_by(self, key: GroupName) -> dict[Any, Totals]: ...
+    @overload
+    def group_by(self, key: Callable[[Mapping], Key]) -> dict[Key, Totals]: ...
+    def group_by(self, key: GroupName | Callable[[Mapping], Any]) -> dict[Any, Totals]:
+        """Sum each group of mappings: see `smapskit.group_by`."""
+        return sums.group_by(self.mappings, key)
 
     def to_frame(self, unit: Unit = "kB") -> DataFrame:
-        """A row for each mapping: see `smapskit.views.frames.to_frame`."""
-        from smapskit.views import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
+        """Return one row per mapping: see `smapskit.views.frames.to_frame`."""
+        from smapskit.views import frames  # noqa: PLC0415  late import: views come after model
 
         return frames.to_frame(self, unit)
 
     @classmethod
     def from_frame(cls, frame: DataFrame) -> Snapshot:
-        """The snapshot that a frame was made of: see `smapskit.views.frames.from_frame`."""
+        """Return the snapshot of a frame: see `smapskit.views.frames.mappings_of`."""
         from smapskit.views import frames  # noqa: PLC0415
 
-        return frames.from_frame(frame)
+        return cls(tuple(frames.from_frame(frame)), **frames.metadata(frame))
 
-    def plot(self, by: aggregate.GroupName = "backing") -> Figure:
-        """Draw resident against size by group, and the address space: see `smapskit.views.plots`."""
-        from smapskit.views import plots  # noqa: PLC0415  matplotlib is for whoever draws
+    def plot(self, by: GroupName = "backing") -> Figure:
+        """Plot resident memory and size by group, and the address space."""
+        from smapskit.views import plots  # noqa: PLC0415
 
         return plots.plot_snapshot(self, by)
 
     def _repr_html_(self) -> str:
-        from smapskit.views import html as notebook  # noqa: PLC0415
+        from smapskit.views import html  # noqa: PLC0415
 
-        return notebook.snapshot_html(self)
+        return html.snapshot_html(self)
 
-    def check(self, rollup: Rollup | None = None) -> list[str]:
+    def check(self, rollup: Rollup | None = None) -> list[Inconsistency]:
         """
-        What in this snapshot contradicts itself, a sentence each; empty where all agrees.
+        Return what contradicts itself in this snapshot; an empty list where all agrees.
 
-        A running process can change between two reads of its smaps file, so that mappings
-        overlap, stand out of order or twice.
+        A running process can change between two reads of its smaps file: mappings may then
+        overlap, be out of order or occur twice.
 
         Args:
-            rollup: the kernel's own sums over the same mappings, to hold the sums against. Of
-                Pss and its kin they may be larger by as many kB as there are mappings, since
-                smaps rounds each of them down.
+            rollup: the kernel's sums of the same process, to compare the totals with. Its Pss
+                and similar values may be larger by up to 1 kB per mapping, since smaps rounds
+                each of them down.
         """
-        faults = [] if rollup is None else self._differences(rollup)
-        for before, after in pairwise(self.mappings):
-            if after.start < before.start:
-                faults.append(f"{after.start:x}-{after.end:x} stands behind a higher address")
-            elif after.start < before.end:
-                faults.append(f"{after.start:x}-{after.end:x} overlaps the mapping before it")
-        for mapping in self.mappings:
-            parts = (
-                mapping.shared_clean,
-                mapping.shared_dirty,
-                mapping.private_clean,
-                mapping.private_dirty,
-            )
-            known = [part for part in parts if part is not None]
-            if mapping.rss is not None and len(known) == len(parts) and mapping.rss != sum(known):
-                faults.append(
-                    f"{mapping.start:x}-{mapping.end:x} has Rss {mapping.rss} kB, "
-                    f"but its four parts make {sum(known)} kB"
-                )
-        return faults
-
-    def _differences(self, rollup: Rollup) -> list[str]:
-        total = self.totals()
-        faults = []
-        for name in COUNTERS:
-            summed, said = getattr(total, name), getattr(rollup, name)
-            most = len(self) if name in _ROUNDED_DOWN else 0
-            if summed is not None and said is not None and not 0 <= said - summed <= most:
-                faults.append(f"{name} adds up to {summed} kB, smaps_rollup says {said} kB")
-        return faults
+        return check(self.mappings, self._totals, rollup)
 
     def __repr__(self) -> str:
-        who = "" if self.pid is None else f" of {self.pid}"
-        command = f" ({shortened(self.command)})" if self.command else ""
-        total = self.totals()
-        figures = [("size", total.size), ("rss", total.rss), ("pss", total.pss)]
-        said = ", ".join(f"{what} {kb:,} kB" for what, kb in figures if kb is not None)
-        return f"<Snapshot{who}{command}: {len(self)} mappings, {said}>"
-
-
-def default_layout(snapshot: Snapshot) -> Layout:
-    """Today's kernel's, for mappings that do not come from a text of the kernel's."""
-    if not any(getattr(mapping, name) is not None for mapping in snapshot for name in COUNTERS):
-        return Layout(())
-    units = {name: field.unit for name, field in kernel_fields(Mapping).items()}
-    styles = [kernel_style(name, " kB" if unit == "kB" else "") for name, unit in units.items()]
-    extra = dict.fromkeys(name for mapping in snapshot for name in mapping.extra)
-    styles[-1:-1] = map(kernel_style, extra)
-    return Layout(tuple(styles))
+        of_pid = "" if self.pid is None else f" of {self.pid}"
+        command = f" ({truncate(self.command)})" if self.command else ""
+        values = [("size", sum(mapping.size for mapping in self.mappings))]
+        for name in ("rss", "pss"):  # not totals(): these two take a tenth of its time
+            known = [kb for m in self.mappings if (kb := getattr(m, name)) is not None]
+            values += [(name, sum(known))] if known else []
+        text = ", ".join(f"{name} {kb:,} kB" for name, kb in values)
+        return f"<Snapshot{of_pid}{command}: {len(self)} mappings, {text}>"

@@ -1,0 +1,1 @@
+"""The model as DataFrames, tables, exports, HTML and plots."""

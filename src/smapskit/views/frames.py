@@ -1,30 +1,25 @@
 """
-Records and smaps text to pandas, and back.
+Columns and records as pandas DataFrames, and back.
 
-A row is a mapping, a column an attribute of `Mapping`. There are two ways to the same
-frame: from records, and from the text of smaps without a record between, where NumPy reads
-a field of all mappings at once. The second takes only what kernels write: records with the
-same fields in fixed columns. What else it meets it leaves to the first.
+One row per mapping, one column per attribute of `Mapping`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-import attrs
 import numpy as np
 import pandas as pd
 
-from smapskit import text as texts
-from smapskit.formats.smaps.chunks import keeping, parts_of
-from smapskit.formats.smaps.parse import parse_smaps, prepared
-from smapskit.formats.smaps.uniform import Columns as TextColumns
-from smapskit.formats.smaps.uniform import Memo, backing_of_look, columns_of_parts
-from smapskit.model.backing import Backing, Sharing, sharing_of
-from smapskit.model.diff import Difference, Kind
+from smapskit.formats.smaps.files import SMAPS
+from smapskit.formats.smaps.parse import normalize
+from smapskit.formats.smaps.reader import ColumnReader
+from smapskit.model.backing import Backing, Sharing
+from smapskit.model.columns import Cache, Columns
+from smapskit.model.diff import ChangeKind, Difference
 from smapskit.model.mapping import (
     COUNTERS,
     MAPPING_FIELDS,
@@ -32,173 +27,296 @@ from smapskit.model.mapping import (
     Mapping,
     Permissions,
     kernel_fields,
+    to_columns,
 )
 from smapskit.model.snapshot import Snapshot
 
 Unit = Literal["kB", "MiB", "bytes"]
 
 _ADDRESSES: Final = ("start", "end", "offset", "inode")
-_WORDS: Final = ("perms", "device", "pathname", "vm_flags")
+_STRINGS: Final = ("perms", "device", "pathname", "vm_flags")
 _CATEGORIES: Final[dict[str, type[StrEnum]]] = {"backing": Backing, "sharing": Sharing}
 _SIZES: Final = frozenset(
     field.attribute for field in kernel_fields(Mapping).values() if field.unit == "kB"
 ) | {"pmap_dirty"}
-# Columns that are there only where something is in them; unknown fields follow them.
-_WHERE_KNOWN: Final = ("pmap_dirty",)
+_OPTIONAL: Final = ("pmap_dirty",)
+"""Columns that only frames with such values have; unknown fields follow them."""
 
 COLUMNS: Final = tuple(
     column
     for name in MAPPING_FIELDS
-    if name not in ("extra", *_WHERE_KNOWN)
+    if name not in ("extra", *_OPTIONAL)
     for column in ([name, "backing", "sharing"] if name == "pathname" else [name])
 )
 """The columns that every frame has, in order."""
 
-Columns = dict[str, Any]
+_PREFIX_OF_EXTRA: Final = "extra."
+_PER_KB: Final[dict[Unit, int]] = {"kB": 1, "bytes": 1024}
+_MAX_INT64: Final = 2**63 - 1
 
 _STRING: Any = "string"
-_PLAIN_STRING: Any = "string"
-if int(pd.__version__.partition(".")[0]) >= 3:  # noqa: PLR2004  its own type of strings
+_PYTHON_STRING: Any = "string"
+if int(pd.__version__.partition(".")[0]) >= 3:  # noqa: PLR2004  pandas 3 has its own string type
     _STRING = "str"
-    _PLAIN_STRING = pd.StringDtype("python", na_value=np.nan)
-
-
-# ---- records to frames, and back ---------------------------------------------------------
+    _PYTHON_STRING = pd.StringDtype("python", na_value=np.nan)
 
 
 def to_frame(snapshot: Snapshot, unit: Unit = "kB") -> pd.DataFrame:
     """
-    A row for each mapping, in the order of the snapshot.
+    Return one row per mapping, in the order of the snapshot.
 
     Args:
         snapshot: the mappings.
         unit: of all sizes: "kB" and "bytes" are integers, "MiB" has fractions.
 
     Returns:
-        Columns by the names of the records' attributes. Addresses, offset and inode are
-        uint64 (the vsyscall page does not fit int64), figures int64; each the nullable
-        UInt64, Int64 or Float64 where a value is missing. `backing` and `sharing` are
-        ordered categories, `perms`, `device`, `pathname`, `vm_flags` strings. Fields that
-        smapskit has no attribute for are columns by the kernel's name, `pmap_dirty` is
-        there where a pmap table says it. `attrs` has pid, command, time, source and unit.
+        Columns by the names of the records' attributes. Addresses, offset and inode are uint64
+        (the vsyscall page does not fit int64), other numbers int64; each is the nullable
+        UInt64, Int64 or Float64 where a value is missing. `backing` and `sharing` are ordered
+        categories; `perms`, `device`, `pathname` and `vm_flags` are strings. Fields without an
+        attribute are columns by the kernel's name; `pmap_dirty` exists where a pmap table
+        reports it. `attrs` has pid, command, time, source and unit.
     """
-    columns: Columns = {name: [getattr(m, name) for m in snapshot] for name in MAPPING_FIELDS}
-    extras = columns.pop("extra")
-    columns["backing"] = [m.backing for m in snapshot]
-    columns["sharing"] = [m.sharing for m in snapshot]
-    columns["perms"] = [str(perms) for perms in columns["perms"]]
-    columns["device"] = [None if d is None else str(d) for d in columns["device"]]
-    columns["vm_flags"] = [None if f is None else " ".join(f) for f in columns["vm_flags"]]
-    for name in dict.fromkeys(name for extra in extras for name in extra):
-        columns[_column_of_extra(name)] = [extra.get(name) for extra in extras]
-    return _frame(columns, unit, snapshot)
+    return from_columns(
+        [to_columns(snapshot.mappings)],
+        unit,
+        pid=snapshot.pid,
+        command=snapshot.command,
+        time=snapshot.time,
+        source=snapshot.source,
+    )
 
 
-def from_frame(frame: pd.DataFrame) -> Snapshot:
+def parse_frame(
+    text: str | bytes, unit: Unit = "kB", *, source: str | None = None, strict: bool = True
+) -> pd.DataFrame:
     """
-    The snapshot that a frame was made of, or what is left of it.
+    Parse smaps text into a DataFrame without building records.
 
-    Sizes are taken in the unit that `frame.attrs` names (kB without it); columns that are
-    no attribute of a mapping become fields in `extra`.
+    Equal to `parse_smaps(text).to_frame(unit)`. Args and errors are those of `parse_smaps` and
+    `to_frame`.
+    """
+    data, _ = normalize(text, source)
+    columns = ColumnReader(SMAPS, source, strict=strict).columns([data])
+    return from_columns(columns, unit, source=source)
+
+
+def from_columns(
+    parts: Iterable[Columns],
+    unit: Unit = "kB",
+    *,
+    pid: int | None = None,
+    command: str | None = None,
+    time: datetime | None = None,
+    source: str | None = None,
+) -> pd.DataFrame:
+    """
+    Build the frame of consecutive mappings given as columns: see `to_frame`.
+
+    Raises:
+        ValueError: an unknown unit.
+    """
+    if unit not in ("kB", "MiB", "bytes"):
+        raise ValueError(f"expected kB, MiB or bytes, got {unit!r}")
+    builder = _FrameBuilder()
+    for columns in parts:
+        builder.add(columns)
+    frame = builder.frame(unit)
+    frame.attrs = {
+        "pid": pid,
+        "command": command,
+        "time": None if time is None else time.isoformat(),
+        "source": source,
+        "unit": unit,
+    }
+    return frame
+
+
+class _DictionaryEncoder:
+    """A column of strings as its distinct values and, for each row, the index of its value."""
+
+    def __init__(self) -> None:
+        self._values: list[str | None] = []
+        self._index = Cache(self._append)
+        self._indexes: list[np.ndarray[Any, Any]] = []
+
+    def _append(self, key: Any) -> int:
+        self._values.append(" ".join(key) if isinstance(key, tuple) else key)
+        return len(self._values) - 1
+
+    def add(self, keys: Sequence[Any]) -> None:
+        """Append rows: strings, or tuples to join with blanks, or None."""
+        indexes = list(map(self._index.__getitem__, keys))
+        self._indexes.append(np.array(indexes, dtype=np.intp))
+
+    def column(self) -> Any:
+        return _strings(self._values).take(_concatenate(self._indexes, np.intp))
+
+
+class _FrameBuilder:
+    """Gathers columns, part by part, into the columns of one frame."""
+
+    def __init__(self) -> None:
+        self._lengths: list[int] = []
+        self._parts: dict[str, dict[int, Any]] = {}
+        """By column, then by number of the part: a part may lack a column."""
+        self._strings = {name: _DictionaryEncoder() for name in _STRINGS}
+        self._categories: dict[str, list[Any]] = {name: [] for name in _CATEGORIES}
+
+    def add(self, columns: Columns) -> None:
+        """Append the rows of `columns`."""
+        number = len(self._lengths)
+        self._lengths.append(len(columns))
+        values: dict[str, Any] = {name: getattr(columns, name) for name in _ADDRESSES}
+        values |= columns.values
+        values |= {_column_of_extra(name): column for name, column in columns.extra.items()}
+        for name, column in values.items():
+            dtype = np.uint64 if name in _ADDRESSES else np.int64
+            self._parts.setdefault(name, {})[number] = _array(column, dtype)
+        for name, encoder in self._strings.items():
+            keys = getattr(columns, name)
+            encoder.add([None] * len(columns) if keys is None else keys)
+        self._categories["backing"] += columns.backing()
+        self._categories["sharing"] += columns.sharing()
+
+    def frame(self, unit: Unit) -> pd.DataFrame:
+        """Return the frame, without attrs."""
+        names = [name for name in self._parts if name not in COLUMNS]
+        optional = [name for name in _OPTIONAL if name in names]
+        extra = [name for name in names if name not in _OPTIONAL]
+        return pd.DataFrame(
+            {name: self._column(name, unit) for name in (*COLUMNS, *optional, *extra)},
+            index=pd.RangeIndex(sum(self._lengths)),
+            copy=False,
+        )
+
+    def _column(self, name: str, unit: Unit) -> Any:
+        if name in _CATEGORIES:
+            return _categorical(self._categories[name], _CATEGORIES[name])
+        if name in self._strings:
+            return self._strings[name].column()
+        dtype = np.uint64 if name in _ADDRESSES else np.int64
+        parts = self._parts.get(name, {})
+        arrays = [
+            parts[number] if number in parts else _array([None] * length, dtype)
+            for number, length in enumerate(self._lengths)
+        ]
+        if any(isinstance(array, list) for array in arrays):  # text in an unknown field
+            return _strings([v for array in arrays for v in _values(pd.Series(array))])
+        column = _concatenate_integers(arrays, dtype)
+        return _in_unit(column, unit) if name in _SIZES else column
+
+
+def _array(column: Any, dtype: Any) -> Any:
+    """Return integers as an array, a masked one where values are missing; text as a list."""
+    if isinstance(column, np.ndarray):
+        return column.astype(dtype, copy=False)
+    if any(isinstance(value, str) for value in column):
+        return list(column)
+    if None not in column:
+        return np.array(column, dtype=dtype)
+    mask = np.array([value is None for value in column], dtype=bool)
+    filled = np.array([0 if value is None else value for value in column], dtype=dtype)
+    return pd.arrays.IntegerArray(filled, mask)
+
+
+def _concatenate(arrays: list[Any], dtype: Any) -> Any:
+    return np.concatenate(arrays) if arrays else np.array([], dtype=dtype)
+
+
+def _concatenate_integers(arrays: list[Any], dtype: Any) -> Any:
+    if all(isinstance(array, np.ndarray) for array in arrays):
+        return _concatenate(arrays, dtype)
+    series = [pd.Series(array, dtype="UInt64" if dtype is np.uint64 else "Int64") for array in arrays]
+    return pd.concat(series, ignore_index=True).array
+
+
+def _in_unit(column: Any, unit: Unit) -> Any:
+    if unit == "MiB":
+        return column / 1024
+    if unit == "bytes" and len(column) and column.max() > _MAX_INT64 // 1024:
+        column = column.astype(np.uint64 if isinstance(column, np.ndarray) else "UInt64")
+    return column * _PER_KB[unit] if unit == "bytes" else column
+
+
+def _categorical(values: Sequence[Any], enum: type[StrEnum]) -> pd.Categorical:
+    code_of: dict[Any, int] = {value: code for code, value in enumerate(enum)} | {None: -1}
+    codes = np.array([code_of[value] for value in values], dtype=np.int8)
+    return pd.Categorical.from_codes(codes, dtype=_category(enum))  # type: ignore[arg-type]
+
+
+def _category(values: type[StrEnum]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype([value.value for value in values], ordered=True)
+
+
+def _strings(values: Sequence[Any]) -> Any:
+    words = [word if word is None or isinstance(word, str) else str(word) for word in values]
+    try:
+        return pd.array(words, dtype=_STRING)
+    except UnicodeEncodeError:
+        # Bytes that are not UTF-8, which Arrow cannot store: kept as surrogate escapes.
+        return pd.array(words, dtype=_PYTHON_STRING)
+
+
+def _column_of_extra(name: str) -> str:
+    """Return the column of an unknown field: its name, unless an attribute has it already."""
+    return _PREFIX_OF_EXTRA + name if name in COLUMNS or name in MAPPING_FIELDS else name
+
+
+# ---- frames to records -------------------------------------------------------------------
+
+
+def from_frame(frame: pd.DataFrame) -> list[Mapping]:
+    """
+    Return the records of a frame, one per row.
+
+    Sizes are in the unit that `frame.attrs` names (kB without it). Columns that are not an
+    attribute of a mapping become fields in `extra`.
 
     Raises:
         KeyError: a frame without start, end or perms.
-        ValueError: what stands in a column is none of its values.
+        ValueError: a value that its column cannot have.
     """
     unit = frame.attrs.get("unit", "kB")
     names = [str(name) for name in frame.columns if name not in _CATEGORIES]
-    values: Columns = {name: _values(frame[name]) for name in names}
+    values: dict[str, list[Any]] = {name: _values(frame[name]) for name in names}
     for name in _SIZES & values.keys():
         values[name] = [None if v is None else _in_kb(v, unit) for v in values[name]]
     values["perms"] = [Permissions.parse(text) for text in values["perms"]]
-    for name, read in (("device", Device.parse), ("vm_flags", lambda text: tuple(text.split()))):
-        if name in values:
-            values[name] = [None if text is None else read(text) for text in values[name]]
+    if "device" in values:
+        values["device"] = [None if t is None else Device.parse(t) for t in values["device"]]
+    if "vm_flags" in values:
+        values["vm_flags"] = [None if t is None else tuple(t.split()) for t in values["vm_flags"]]
     if "pathname" in values:
         values["pathname"] = [text or "" for text in values["pathname"]]
     known = [name for name in names if name in MAPPING_FIELDS]
     extra = [name for name in names if name not in MAPPING_FIELDS]
-    mappings = tuple(
+    return [
         Mapping(
             **{name: values[name][row] for name in known if values[name][row] is not None},
             extra={
-                name.removeprefix(_EXTRA): value
+                name.removeprefix(_PREFIX_OF_EXTRA): value
                 for name in extra
                 if (value := values[name][row]) is not None
             },
         )
         for row in range(len(frame))
-    )
+    ]
+
+
+def metadata(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return pid, command, time and source of a frame, as a Snapshot has them."""
     time = frame.attrs.get("time")
-    return Snapshot(
-        mappings,
-        pid=frame.attrs.get("pid"),
-        command=frame.attrs.get("command"),
-        time=None if time is None else datetime.fromisoformat(time),
-        source=frame.attrs.get("source"),
-    )
-
-
-def concat(moments: Iterable[Snapshot | pd.DataFrame], unit: Unit = "kB") -> pd.DataFrame:
-    """
-    Several snapshots as one frame, with pid and time as its index.
-
-    Args:
-        moments: of one process over time, of several, or both: snapshots, or frames that
-            `parse_frame` or `read_frame` gave (the faster way for many captures), whose pid
-            and time are in their `attrs`. Each is taken when it comes, so that an iterator
-            over many captures needs little memory.
-        unit: as in `to_frame`.
-
-    Raises:
-        ValueError: a frame is in another unit.
-    """
-    parts = []
-    for moment in moments:
-        part = to_frame(moment, unit) if isinstance(moment, Snapshot) else moment.copy(deep=False)
-        about = part.attrs
-        if about["unit"] != unit:
-            raise ValueError(f"expected a frame in {unit}, got one in {about['unit']}")
-        time = pd.NaT if about["time"] is None else pd.Timestamp(about["time"])
-        part.index = pd.MultiIndex.from_arrays(
-            [
-                pd.array([about["pid"]] * len(part), dtype="Int64"),
-                pd.DatetimeIndex([time] * len(part), dtype="datetime64[us, UTC]"),
-            ],
-            names=["pid", "time"],
-        )
-        part.attrs = {"unit": unit}
-        parts.append(part)
-    return joined(parts, unit)
-
-
-def joined(parts: Sequence[pd.DataFrame], unit: Unit) -> pd.DataFrame:
-    """One frame of the rows of several with the same kind of index, all in one unit."""
-    if not parts:
-        return to_frame(Snapshot(()), unit)
-    for name in {str(name) for part in parts for name in part.columns}:
-        if any(name in part and part[name].dtype == _PLAIN_STRING for part in parts):
-            # Arrow could not hold the strings of one of them: none of them is held by it.
-            for part in parts:
-                if name in part:
-                    part[name] = part[name].astype(_PLAIN_STRING)
-    frame = pd.concat(parts)
-    frame.attrs = {"unit": unit}
-    for name, categories in _CATEGORIES.items():
-        frame[name] = frame[name].astype(_category(categories))
-    return frame
-
-
-_EXTRA: Final = "extra."
-
-
-def _column_of_extra(name: str) -> str:
-    """A field's own name, unless an attribute has it already."""
-    return _EXTRA + name if name in COLUMNS or name in MAPPING_FIELDS else name
+    return {
+        "pid": frame.attrs.get("pid"),
+        "command": frame.attrs.get("command"),
+        "time": None if time is None else datetime.fromisoformat(time),
+        "source": frame.attrs.get("source"),
+    }
 
 
 def _values(series: pd.Series[Any]) -> list[Any]:
-    """Plain Python values, None for what is missing."""
+    """Return plain Python values, None where one is missing."""
     missing = series.isna()
     return [None if gone else v for v, gone in zip(series.tolist(), missing, strict=True)]
 
@@ -207,84 +325,68 @@ def _in_kb(value: float, unit: Unit) -> int:
     return round(value * 1024) if unit == "MiB" else int(value) // _PER_KB[unit]
 
 
-_PER_KB: Final[dict[Unit, int]] = {"kB": 1, "bytes": 1024}
+# ---- many snapshots ----------------------------------------------------------------------
 
 
-def _frame(columns: Columns, unit: Unit, about: Snapshot) -> pd.DataFrame:
-    """One frame from the columns of either way, so that both give the same."""
-    if unit not in ("kB", "MiB", "bytes"):
-        raise ValueError(f"expected kB, MiB or bytes, got {unit!r}")
-    names = [*COLUMNS, *(name for name in columns if name not in COLUMNS)]
-    names = [n for n in names if n not in _WHERE_KNOWN or _has_any(columns.get(n))]
-    frame = pd.DataFrame(
-        {name: _column(name, columns.get(name), unit) for name in names},
-        index=pd.RangeIndex(len(columns["start"])),
-        copy=False,
-    )
-    time = about.time
-    frame.attrs = {
-        "pid": about.pid,
-        "command": about.command,
-        "time": None if time is None else time.isoformat(),
-        "source": about.source,
-        "unit": unit,
-    }
+def concat(snapshots: Iterable[Snapshot | pd.DataFrame], unit: Unit = "kB") -> pd.DataFrame:
+    """
+    Return several snapshots as one frame with pid and time as its index.
+
+    Args:
+        snapshots: of one process over time, of several processes, or both; or frames returned
+            by `parse_frame` or `read_frame` (faster for many captures), with pid and time in
+            their `attrs`. An iterator over many captures needs little memory.
+        unit: as in `to_frame`.
+
+    Raises:
+        ValueError: a frame is in another unit.
+    """
+    parts = []
+    for snapshot in snapshots:
+        is_snapshot = isinstance(snapshot, Snapshot)
+        part = to_frame(snapshot, unit) if is_snapshot else snapshot.copy(deep=False)
+        attributes = part.attrs
+        if attributes["unit"] != unit:
+            raise ValueError(f"expected a frame in {unit}, got one in {attributes['unit']}")
+        time = pd.NaT if attributes["time"] is None else pd.Timestamp(attributes["time"])
+        part.index = pd.MultiIndex.from_arrays(
+            [
+                pd.array([attributes["pid"]] * len(part), dtype="Int64"),
+                pd.DatetimeIndex([time] * len(part), dtype="datetime64[us, UTC]"),
+            ],
+            names=["pid", "time"],
+        )
+        part.attrs = {"unit": unit}
+        parts.append(part)
+    return concat_frames(parts, unit)
+
+
+def concat_frames(parts: Sequence[pd.DataFrame], unit: Unit) -> pd.DataFrame:
+    """Return one frame with the rows of several that have the same kind of index and unit."""
+    if not parts:
+        return to_frame(Snapshot(()), unit)
+    for name in {str(name) for part in parts for name in part.columns}:
+        if any(name in part and part[name].dtype == _PYTHON_STRING for part in parts):
+            # Arrow cannot store the strings of one of them: use Python strings in all.
+            for part in parts:
+                if name in part:
+                    part[name] = part[name].astype(_PYTHON_STRING)
+    frame = pd.concat(parts)
+    frame.attrs = {"unit": unit}
+    for name, categories in _CATEGORIES.items():
+        frame[name] = frame[name].astype(_category(categories))
     return frame
 
 
-def _has_any(values: Any) -> bool:
-    return values is not None and any(value is not None for value in values)
-
-
-def _category(values: type[StrEnum]) -> pd.CategoricalDtype:
-    return pd.CategoricalDtype([value.value for value in values], ordered=True)
-
-
-def _column(name: str, values: Any, unit: Unit) -> Any:
-    if name in _CATEGORIES:
-        dtype = _category(_CATEGORIES[name])
-        code_of = {value: code for code, value in enumerate(_CATEGORIES[name])} | {None: -1}
-        codes = np.array([code_of[value] for value in values], dtype=np.int8)
-        return pd.Categorical.from_codes(codes, dtype=dtype)
-    if isinstance(values, pd.api.extensions.ExtensionArray):
-        return values
-    if name in _WORDS or any(isinstance(value, str) for value in _sampled(values)):
-        return _strings(values)
-    column = _integers(values, "uint64" if name in _ADDRESSES else "int64")
-    if name not in _SIZES or unit == "kB":
-        return column
-    return column / 1024 if unit == "MiB" else column * 1024
-
-
-def _sampled(values: Any) -> Iterable[Any]:
-    return () if isinstance(values, np.ndarray) else values
-
-
-def _integers(values: Any, dtype: Literal["int64", "uint64"]) -> Any:
-    if isinstance(values, np.ndarray):
-        return values.astype(dtype, copy=False)
-    if None not in values:
-        return np.array(values, dtype=dtype)
-    mask = np.array([value is None for value in values])
-    filled = np.array([0 if value is None else value for value in values], dtype=dtype)
-    return pd.arrays.IntegerArray(filled, mask)
-
-
-def _strings(values: Sequence[Any]) -> Any:
-    words = [word if word is None or isinstance(word, str) else str(word) for word in values]
-    try:
-        return pd.array(words, dtype=_STRING)
-    except UnicodeEncodeError:
-        # Bytes that are no UTF-8, which Arrow can't hold: kept as Python's escapes.
-        return pd.array(words, dtype=_PLAIN_STRING)
+# ---- differences -------------------------------------------------------------------------
 
 
 def difference_to_frame(difference: Difference) -> pd.DataFrame:
     """
-    A row for each change, the largest first: its kind, where it is, and the changes in kB.
+    Return one row per change, the largest first: its kind, addresses, and changes in kB.
 
-    A figure that did not change is 0; one that changed nowhere has no column. `before` and
-    `after` count mappings.
+    A value that did not change is 0; one that changed nowhere has no column. `before` and
+    `after` are numbers of mappings.
     """
     rows = []
     for change in difference.changes:
@@ -303,7 +405,7 @@ def difference_to_frame(difference: Difference) -> pd.DataFrame:
         )
     known = [name for name in ("size", "dirty", "uss", *COUNTERS) if any(name in r for r in rows)]
     columns: dict[str, Any] = {
-        "kind": pd.Categorical([r["kind"] for r in rows], dtype=_category(Kind)),
+        "kind": pd.Categorical([r["kind"] for r in rows], dtype=_category(ChangeKind)),
         **{name: np.array([r[name] for r in rows], dtype=np.uint64) for name in ("start", "end")},
         **{name: _strings([r[name] for r in rows]) for name in ("perms", "pathname")},
         **{
@@ -314,122 +416,3 @@ def difference_to_frame(difference: Difference) -> pd.DataFrame:
     frame = pd.DataFrame(columns)
     frame.attrs = {"unit": "kB", "unchanged": difference.unchanged}
     return frame
-
-
-# ---- text to frames, column by column ----------------------------------------------------
-
-
-def parse_frame(text: str | bytes, unit: Unit = "kB", *, source: str | None = None) -> pd.DataFrame:
-    """
-    Read the text of smaps into the frame that its snapshot would give.
-
-    The same as `parse_smaps(text).to_frame(unit)`, many times faster where the text is as
-    kernels write it.
-
-    Raises:
-        ParseError: as `parse_smaps`.
-    """
-    data = prepared(text, source)[0]
-    columns = _columns_of_parts(parts_of(data))
-    if columns is None:
-        return to_frame(parse_smaps(text, source=source), unit)
-    return _frame(columns, unit, Snapshot((), source=source))
-
-
-def frame_of_parts(parts: Iterable[bytes], unit: Unit, about: Snapshot) -> pd.DataFrame:
-    """
-    One frame from the text of smaps that comes in parts of whole records.
-
-    Args:
-        parts: each is turned to columns when it comes, while the next may be on its way.
-        unit: as in `to_frame`.
-        about: pid, command, time and source.
-    """
-    parts = iter(parts)
-    kept: list[bytes] = []
-    columns = _columns_of_parts(keeping(parts, kept))
-    if columns is not None:
-        return _frame(columns, unit, about)
-    kept += parts
-    snapshot = parse_smaps(b"".join(kept), source=about.source)
-    return to_frame(attrs.evolve(about, mappings=snapshot.mappings), unit)
-
-
-def _columns_of_parts(parts: Iterable[bytes]) -> Columns | None:
-    """The columns of a text in parts, if all its records have the lines of its first."""
-    gathered = _Gathered()
-    for columns in columns_of_parts(parts):
-        if columns is None:
-            return None
-        gathered.add(columns)
-    return gathered.columns()
-
-
-class _Words:
-    """A column of words: those that differ, and for each part the number of each row's."""
-
-    def __init__(self, word_of: Callable[[Any], str | None]) -> None:
-        self._differing: list[str | None] = []
-        self._word_of = word_of
-        self._number = Memo(self._new)
-        self._numbers: list[np.ndarray[Any, Any]] = []
-
-    def _new(self, key: Any) -> int:
-        self._differing.append(self._word_of(key))
-        return len(self._differing) - 1
-
-    def add(self, keys: Sequence[Any]) -> None:
-        """Add a part's rows."""
-        numbers = list(map(self._number.__getitem__, keys))
-        self._numbers.append(np.array(numbers, dtype=np.intp))
-
-    def column(self) -> Any:
-        return _strings(self._differing).take(np.concatenate(self._numbers))
-
-
-class _Gathered:
-    """The columns of a frame, gathered from text a part at a time."""
-
-    def __init__(self) -> None:
-        self._arrays: dict[str, list[np.ndarray[Any, Any]]] = {}
-        self._words = {
-            "perms": _Words(bytes.decode),
-            "device": _Words(lambda word: str(Device.parse(word.decode()))),
-            "pathname": _Words(texts.decode),
-            "vm_flags": _Words(lambda codes: None if codes is None else " ".join(codes)),
-        }
-        self._backing = Memo(backing_of_look)
-        self._backings: list[Backing | None] = []
-        self._sharings: list[Sharing] = []
-
-    def add(self, columns: TextColumns) -> None:
-        """Add a part."""
-        arrays: dict[str, np.ndarray[Any, Any]] = {
-            "start": np.array(columns.starts, dtype=np.uint64),
-            "end": np.array(columns.ends, dtype=np.uint64),
-            "offset": np.array(columns.offsets, dtype=np.uint64),
-            "inode": np.array(columns.inodes, dtype=np.uint64),
-        }
-        for field_name, figures in columns.figures.items():
-            field = _KNOWN.get(field_name)
-            arrays[field.attribute if field else _column_of_extra(field_name)] = figures
-        for column, array in arrays.items():
-            self._arrays.setdefault(column, []).append(array)
-        self._words["perms"].add(columns.perms)
-        self._words["device"].add(columns.devices)
-        self._words["pathname"].add(columns.names)
-        self._words["vm_flags"].add(columns.flags or [None] * len(columns))
-        self._backings += map(self._backing.__getitem__, columns.looks())
-        self._sharings += [_SHARING[word[3:]] for word in columns.perms]
-
-    def columns(self) -> Columns:
-        """All that was added."""
-        columns: Columns = {name: np.concatenate(p) for name, p in self._arrays.items()}
-        columns |= {name: words.column() for name, words in self._words.items()}
-        columns |= {"backing": self._backings, "sharing": self._sharings}
-        nothing = [None] * len(self._backings)
-        return {name: columns.pop(name, nothing) for name in COLUMNS} | columns
-
-
-_KNOWN: Final = kernel_fields(Mapping)
-_SHARING: Final = {letter: sharing_of(letter == b"s") for letter in (b"s", b"p")}

@@ -1,7 +1,6 @@
 """
-The text of smaps, smaps_rollup and maps: read into records, and written from them.
+The text of smaps, smaps_rollup and maps.
 
-`parse` and `write` are what others call. Two readers give the same records: `at_once` has
-the text of many mappings read by NumPy where all records look alike; `lines` reads
-everything else, and says what is wrong. `few` picks a few figures, without records.
+`parse` and `write` are the interface. `reader` turns text into columns, chunk by chunk, with
+`uniform` (NumPy) or `lines`; `scan` picks a few fields for the plain table of the command line.
 """

@@ -1,4 +1,4 @@
-"""A text in parts of whole records, so that each can be read while the next is on its way."""
+"""Text in chunks that begin at records, so that each can be parsed while the next is read."""
 
 from __future__ import annotations
 
@@ -7,44 +7,49 @@ from typing import Final
 
 from smapskit.formats.smaps.grammar import HEADER
 
-_PIECE: Final = 1 << 20  # what a processor's cache holds: 4 MiB take half as long again
+CHUNK_SIZE: Final = 1 << 20
+"""Bytes of a chunk. It fits a processor's cache: 4 MiB took half as long again."""
 
 
-def parts_of(data: bytes) -> Iterator[bytes]:
-    """Cut a whole text between records, so that what is made of each part can go again."""
-    begin = 0
-    while begin < len(data):
-        end = _beginning_of_record(data, begin, begin + _PIECE)
-        yield data[begin:end]
-        begin = end
+def split_between_records(chunks: Iterable[bytes], size: int = CHUNK_SIZE) -> Iterator[bytes]:
+    """
+    Split a text into chunks of about `size` bytes, each of whole records.
 
-
-def _beginning_of_record(data: bytes, after: int, near: int) -> int:
-    """Where the last record before a place begins, if not at `after`; else the text's end."""
-    cut = near
-    while near < len(data) and (cut := data.rfind(b"\n", after, cut)) > after:
-        if HEADER.match(data, cut + 1):
-            return cut + 1
-    return len(data)
-
-
-def whole_records(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Cut a text that comes in pieces anew, between records."""
+    Args:
+        chunks: the text in chunks of any size.
+        size: a chunk has between `size` and twice as many bytes, except the last ones, and
+            where a single record is longer.
+    """
     rest = b""
-    for piece in pieces:
-        text = rest + piece
-        cut = len(text)
-        while (cut := text.rfind(b"\n", 0, cut)) > 0:
-            if HEADER.match(text, cut + 1):
-                yield text[: cut + 1]
+    for chunk in chunks:
+        # The last line of the rest was incomplete: only now it may be a header.
+        begin, searched = 0, max(rest.rfind(b"\n"), 0)
+        text = rest + chunk if rest else chunk
+        while (left := len(text) - begin) >= size:
+            end = begin + size if left > 2 * size else len(text)
+            cut = _last_record(text, max(begin, searched), end) or _next_record(text, end)
+            if cut is None:
                 break
-        rest = text[cut + 1 :] if cut > 0 else text
+            yield text[begin:cut]
+            begin = cut
+        rest = text[begin:] if begin else text
     if rest:
         yield rest
 
 
-def keeping(pieces: Iterable[bytes], kept: list[bytes]) -> Iterator[bytes]:
-    """The pieces, each also kept: who can't go on begins again with what was kept."""
-    for piece in pieces:
-        kept.append(piece)
-        yield piece
+def _last_record(text: bytes, begin: int, end: int) -> int | None:
+    """Return where the last record after `begin` starts, its header before `end`."""
+    newline = end
+    while (newline := text.rfind(b"\n", begin, newline)) >= 0:
+        if HEADER.match(text, newline + 1):
+            return newline + 1
+    return None
+
+
+def _next_record(text: bytes, begin: int) -> int | None:
+    """Return where the first record after `begin` starts."""
+    newline = begin - 1
+    while (newline := text.find(b"\n", newline + 1)) >= 0:
+        if HEADER.match(text, newline + 1):
+            return newline + 1
+    return None

@@ -1,8 +1,9 @@
-"""The kernel's three files, and the fields that each is known to have."""
+"""The kernel's three files and the fields that each is known to have."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping as MappingOf
 from typing import Final, NamedTuple
 
 from smapskit.model.mapping import KernelField, Mapping, Rollup, kernel_fields
@@ -10,20 +11,20 @@ from smapskit.model.mapping import KernelField, Mapping, Rollup, kernel_fields
 _CODE = re.compile(r"[!-~]{2}")
 
 
-class Kind(NamedTuple):
-    """One of the kernel's three files."""
+class ProcFile(NamedTuple):
+    """A file of /proc/PID that lists mappings."""
 
     name: str
-    table: dict[str, KernelField]
+    fields: MappingOf[str, KernelField]
     has_fields: bool = True
 
 
-SMAPS: Final = Kind("smaps", kernel_fields(Mapping))
-ROLLUP: Final = Kind("smaps_rollup", kernel_fields(Rollup))
-MAPS: Final = Kind("maps", {}, has_fields=False)
+SMAPS: Final = ProcFile("smaps", kernel_fields(Mapping))
+ROLLUP: Final = ProcFile("smaps_rollup", kernel_fields(Rollup))
+MAPS: Final = ProcFile("maps", {}, has_fields=False)
 
 
-def codes(text: bytes) -> tuple[str, ...] | None:
-    """The two-letter codes of VmFlags; None where one is none."""
+def parse_vm_flags(text: bytes) -> tuple[str, ...] | None:
+    """Parse the two-letter codes of VmFlags; None where a word is not a code."""
     words = text.decode("ascii", "replace").split()
     return tuple(words) if all(map(_CODE.fullmatch, words)) else None

@@ -1,102 +1,136 @@
 """
-A line at a time: any order of fields, fields on some records only, and what is wrong where.
+Parse smaps text line by line: fields in any order, fields on some records only.
 
-It accepts what travelling put around a text, keeps what it does not know, and is where every
-error of a smaps text comes from.
+It tolerates traces of copying, keeps unknown fields, and raises every error of a smaps text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 import attrs
 
-from smapskit import text as texts
 from smapskit.errors import ParseError
-from smapskit.formats.smaps.files import ROLLUP, Kind, codes
+from smapskit.formats import paste
+from smapskit.formats.smaps.files import ROLLUP, ProcFile, parse_vm_flags
 from smapskit.formats.smaps.grammar import (
-    DIGITS_THAT_FIT,
     EXPECTED_HEADER,
     FIELD,
-    FIGURE,
     HEADER,
-    LARGEST,
-    LARGEST_INODE,
-    NOTE_CUT,
-    NOTE_TWICE,
+    MAX_DIGITS,
+    MAX_INODE,
+    MAX_KB,
+    NUMBER,
     ROLLUP_NAME,
 )
-from smapskit.formats.smaps.layout import HEADERS_TO_LEARN_FROM, learnt_layout, style_of
-from smapskit.model.mapping import Device, KernelField, Mapping, Permissions
-from smapskit.model.snapshot import FieldStyle, Layout
+from smapskit.formats.smaps.layout import (
+    HEADERS_TO_LEARN_FROM,
+    FieldStyle,
+    Layout,
+    learn_layout,
+    learn_style,
+)
+from smapskit.model.columns import Cache, Columns, columns_of_dicts
+from smapskit.model.mapping import Device, KernelField
+from smapskit.model.notes import Note
+from smapskit.text import decode
 
 _LIKE_HEADER = re.compile(rb"[0-9a-fA-F]+-[0-9a-fA-F]+ ")
-_MOST_SEEN = 4096
-_PREAMBLE = 5  # lines that may stand before a pasted listing: a prompt, its command
+_MAX_CACHED_LINES: Final = 4096
+_MAX_FIELD_NAMES: Final = 256
+"""Kernels have about 30. Each further name would be a column of every mapping."""
+_MAX_PREAMBLE_LINES: Final = 5
+"""Lines that may come before a pasted listing: a prompt and its command."""
+
+_DEVICES = Cache[bytes, str](lambda text: str(Device.parse(text.decode())))
+_PERMS = Cache[bytes, str](bytes.decode)
 
 
 @attrs.define
-class Record:
-    """What one header line and the fields behind it say, not yet a Mapping or a Rollup."""
+class RawRecord:
+    """A header line and its fields, not yet a Mapping or a Rollup."""
 
     start: int
     end: int
-    perms: Permissions
+    perms: str
     offset: int
-    device: Device
+    device: str
     inode: int
-    name: str
+    pathname: str
     names: list[str] = attrs.Factory(list)
+    """The kernel's names of its fields, in order."""
     values: dict[str, Any] = attrs.Factory(dict)
+    """By attribute."""
     extra: dict[str, int | str] = attrs.Factory(dict)
+    """By the kernel's name."""
 
 
-def to_mapping(record: Record) -> Mapping:
-    """The record of a mapping, complete."""
-    return Mapping(
-        start=record.start,
-        end=record.end,
-        perms=record.perms,
-        offset=record.offset,
-        device=record.device,
-        inode=record.inode,
-        pathname=record.name,
-        extra=record.extra,
-        **record.values,
+def columns_of_records(records: Sequence[RawRecord]) -> Columns:
+    """Turn records into columns."""
+    values = columns_of_dicts([record.values for record in records])
+    sizes = values.get("size") or [None] * len(records)
+    values["size"] = [
+        (record.end - record.start) // 1024 if size is None else size
+        for record, size in zip(records, sizes, strict=True)
+    ]
+    return Columns(
+        start=[record.start for record in records],
+        end=[record.end for record in records],
+        offset=[record.offset for record in records],
+        inode=[record.inode for record in records],
+        perms=[record.perms for record in records],
+        device=[record.device for record in records],
+        pathname=[record.pathname for record in records],
+        vm_flags=values.pop("vm_flags", None),
+        values=values,
+        extra=columns_of_dicts([record.extra for record in records]),
     )
 
 
-class Reader:
-    """Reads lines into records, and learns on the way how the text is laid out."""
+class LineParser:
+    """Parses lines into records and learns how the text is laid out."""
 
-    def __init__(self, kind: Kind, source: str | None, *, strict: bool = True) -> None:
-        self.kind = kind
+    def __init__(self, file: ProcFile, source: str | None = None, *, strict: bool = True) -> None:
+        self.file = file
         self.source = source
         self.strict = strict
         self.notes: list[str] = []
-        self.order: list[str] = []
         self.styles: dict[str, FieldStyle] = {}
+        """How the text writes each field, by the kernel's name."""
+        self._order: list[str] = []
         self._headers: list[re.Match[bytes]] = []
-        # Most lines are those of an earlier record again: what they say is kept.
+        # Most field lines occur again in other records: what they mean is cached.
         self._seen: dict[bytes, tuple[str, str, Any]] = {}
+        self._record: RawRecord | None = None
+        self._complete: list[str] = []
+        """The names of the fields of the last complete record."""
         self._number = 0
         self._line = b""
-        self._only_blanks = True
+        self._has_records = False
+        self._is_blank = True
 
     @property
     def layout(self) -> Layout:
-        """Of the text as far as it was read."""
-        return learnt_layout([self.styles[name] for name in self.order], self._headers)
+        """The layout of the text parsed so far."""
+        return learn_layout([self.styles[name] for name in self._order], self._headers)
 
-    def read(self, lines: Iterable[bytes]) -> Iterator[Record]:  # noqa: C901  in a hurry
-        """The records, each when the line behind its last one is reached."""
-        record: Record | None = None
-        complete: list[str] = []  # the fields of the record before
+    def parse(self, lines: Sequence[bytes], *, is_partial: bool = False) -> list[RawRecord]:
+        """
+        Parse the next lines and return the records that are complete.
+
+        A record is complete once the next header line is parsed, or by `skip` or `finish`.
+
+        Args:
+            lines: without line ends.
+            is_partial: the last line had no line end, so that it may be truncated.
+        """
+        complete: list[RawRecord] = []
+        record = self._record
         seen = self._seen
-        number, line = 0, b""
-        for number, line in enumerate(lines, 1):
+        first = self._number + 1
+        for number, line in enumerate(lines, first):
             if record is not None and line in seen:
                 name, key, value = seen[line]
                 if key not in record.values:
@@ -104,127 +138,181 @@ class Reader:
                     record.names.append(name)
                     continue
             self._number, self._line = number, line
-            if header := HEADER.fullmatch(line):
-                if record is not None:
-                    self._check_has_fields(record)
-                    complete = record.names
-                    yield record
-                record = self._begin(header)
-            elif record is not None and (field := FIELD.fullmatch(line)):
-                self._add(record, field)
-            elif line.strip():
-                self._skip(line, before=record is None)
-        self._number, self._line = number, line
-        if record is None:
-            if self._number and not self._only_blanks:
-                raise self._error(f"{EXPECTED_HEADER}, got none")
-        elif self._is_cut(record, complete):
-            names = ", ".join(complete[len(record.names) :][:3]) or "its fields"
-            self._refuse_or_note(f"expected {names} next, got the end of the text")
-        else:
-            yield record
+            try:
+                if header := HEADER.fullmatch(line):
+                    complete += self._end_record()
+                    record = self._record = self._begin_record(header)
+                elif record is not None and (field := FIELD.fullmatch(line)):
+                    self._add(record, field)
+                elif line.strip():
+                    self._skip_line(line)
+            except ParseError:
+                is_last = number - first == len(lines) - 1
+                if self.strict or not (is_partial and is_last):
+                    raise
+        self._number = first + len(lines) - 1
+        if lines:
+            self._line = lines[-1]
+        return complete
 
-    def _begin(self, header: re.Match[bytes]) -> Record:
+    def skip(self, header_line: bytes, count: int, names: list[str]) -> list[RawRecord]:
+        """
+        Skip complete records that were parsed otherwise; return the record before them.
+
+        Args:
+            header_line: the first line skipped.
+            count: number of lines skipped.
+            names: the fields of the last record skipped.
+        """
+        self._number, self._line = self._number + 1, header_line
+        complete = self._end_record()
+        self._number += count - 1
+        self._complete = names
+        self._has_records = True
+        return complete
+
+    def finish(self) -> list[RawRecord]:
+        """Return the last record, at the end of the text."""
+        record, self._record = self._record, None
+        if record is None:
+            if not self._has_records and not self._is_blank:
+                raise self._error(f"{EXPECTED_HEADER}, got none")
+            return []
+        if self._is_truncated(record):
+            names = ", ".join(self._complete[len(record.names) :][:3]) or "its fields"
+            self._reject_or_note(f"expected {names} next, got the end of the text")
+            return []
+        return [record]
+
+    def learn(self, styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes]]) -> None:
+        """Learn the layout from records that were parsed otherwise."""
+        for style in styles:
+            if style.name not in self.styles:
+                self.styles[style.name] = style
+                self._order.append(style.name)
+        for header in headers:
+            self._learn_header(header)
+
+    @property
+    def wants_headers(self) -> int:
+        """How many more header lines the layout is learned from."""
+        return HEADERS_TO_LEARN_FROM - len(self._headers)
+
+    def _end_record(self) -> list[RawRecord]:
+        record = self._record
+        if record is None:
+            return []
+        if self.file.has_fields and not record.names:
+            raise self._error("expected fields such as 'Rss: N kB', got another header line")
+        self._record, self._complete = None, record.names
+        return [record]
+
+    def _begin_record(self, header: re.Match[bytes]) -> RawRecord:
         start, end, perms, offset, device, inode, name = header.groups(b"")
-        record = Record(
+        record = RawRecord(
             int(start, 16),
             int(end, 16),
-            Permissions.parse(perms.decode()),
+            _PERMS[perms],
             int(offset, 16),
-            Device.parse(device.decode()),
+            _DEVICES[device],
             int(inode),
-            texts.decode(name),
+            decode(name),
         )
         if record.start >= record.end:
-            raise self._error("expected a range whose end is behind its start")
-        if record.inode > LARGEST_INODE:
+            raise self._error("expected a range whose end is after its start")
+        if record.inode > MAX_INODE:
             raise self._error("expected an inode below 2**64")
-        if record.name == ROLLUP_NAME and self.kind is not ROLLUP:
-            raise self._error(f"expected {self.kind.name}, got smaps_rollup: use parse_rollup")
-        if len(self._headers) < HEADERS_TO_LEARN_FROM:
-            self._headers.append(header)
+        if record.pathname == ROLLUP_NAME and self.file is not ROLLUP:
+            raise self._error(f"expected {self.file.name}, got smaps_rollup: use parse_rollup")
+        self._learn_header(header)
+        self._has_records = True
         return record
 
-    def _add(self, record: Record, field: re.Match[bytes]) -> None:
+    def _learn_header(self, header: re.Match[bytes]) -> None:
+        if self.wants_headers > 0:
+            self._headers.append(header)
+
+    def _add(self, record: RawRecord, field: re.Match[bytes]) -> None:
         name = field[1].decode()
-        if not self.kind.has_fields:
+        if not self.file.has_fields:
             raise self._error(f"{EXPECTED_HEADER}, got a field: use parse_smaps")
-        known = self.kind.table.get(name)
+        known = self.file.fields.get(name)
+        target: dict[str, Any]
         value: Any
         if known is None:
-            value = self._unknown(name, field)
-            target, key = record.extra, name
+            target, key, value = record.extra, name, self._parse_unknown(name, field)
         else:
-            value = self._known(known, field[3])
-            target, key = record.values, known.attribute
+            target, key, value = record.values, known.attribute, self._parse_known(known, field[3])
         if key in target:
             if target[key] != value:
                 raise self._error(f"expected {name} once in a record, got another {name}")
-            self._note(NOTE_TWICE)
+            self._note(Note.DUPLICATE_FIELD)
             return
         if name not in self.styles:
-            self.styles[name] = style_of(name, field, known)
-            before = record.names[-1] if record.names else None
-            if self.order and self.order[-1] == before:
-                self.order.append(name)
-            else:
-                self.order.insert(0 if before is None else self.order.index(before) + 1, name)
+            self._learn_field(record, name, learn_style(name, field, known))
         target[key] = value
         record.names.append(name)
-        if known is not None and len(self._seen) < _MOST_SEEN:
+        if known is not None and len(self._seen) < _MAX_CACHED_LINES:
             self._seen[self._line] = (name, key, value)
 
-    def _known(self, field: KernelField, text: bytes) -> int | tuple[str, ...]:
+    def _learn_field(self, record: RawRecord, name: str, style: FieldStyle) -> None:
+        if len(self.styles) == _MAX_FIELD_NAMES:
+            raise self._error(f"expected at most {_MAX_FIELD_NAMES} different fields, got {name}")
+        self.styles[name] = style
+        previous = record.names[-1] if record.names else None
+        if self._order and self._order[-1] == previous:
+            self._order.append(name)
+        else:
+            self._order.insert(0 if previous is None else self._order.index(previous) + 1, name)
+
+    def _parse_known(self, field: KernelField, text: bytes) -> int | tuple[str, ...]:
         if field.unit == "codes":
-            flags = codes(text)
+            flags = parse_vm_flags(text)
             if flags is None:
-                raise self._error(f"expected two-letter codes behind {field.kernel_name}")
+                raise self._error(f"expected two-letter codes after {field.kernel_name}")
             return flags
-        figure = FIGURE.fullmatch(text)
-        if figure is None or figure[2].decode().strip() != field.unit:
+        number = NUMBER.fullmatch(text)
+        if number is None or number[2].decode().strip() != field.unit:
             unit = f" {field.unit}" if field.unit else ""
             raise self._error(f"expected '{field.kernel_name}: N{unit}' with a whole number N")
-        if len(figure[1]) > DIGITS_THAT_FIT + 1 or (value := int(figure[1])) > LARGEST:
-            raise self._error(f"expected a figure below 2**53 behind {field.kernel_name}")
+        if len(number[1]) > MAX_DIGITS + 1 or (value := int(number[1])) > MAX_KB:
+            raise self._error(f"expected a number below 2**53 after {field.kernel_name}")
         return value
 
-    def _unknown(self, name: str, field: re.Match[bytes]) -> int | str:
-        figure = FIGURE.fullmatch(field[3])
+    def _parse_unknown(self, name: str, field: re.Match[bytes]) -> int | str:
+        number = NUMBER.fullmatch(field[3])
         style = self.styles.get(name)
-        # Of another unit than in the record before, or not a figure there: kept as text.
+        # Text where the value is not a number, or has another unit than in earlier records.
         if (
-            figure is None
-            or len(figure[1]) > DIGITS_THAT_FIT
-            or (style and not (style.is_figure and style.suffix == figure[2].decode()))
+            number is None
+            or len(number[1]) > MAX_DIGITS
+            or (style and not (style.is_numeric and style.suffix == number[2].decode()))
         ):
-            return texts.decode(field[3])
-        return int(figure[1])
+            return decode(field[3])
+        return int(number[1])
 
-    def _check_has_fields(self, record: Record) -> None:
-        if self.kind.has_fields and not record.names:
-            raise self._error("expected fields such as 'Rss: N kB', got another header line")
-
-    def _is_cut(self, record: Record, complete: list[str]) -> bool:
-        if not self.kind.has_fields:
+    def _is_truncated(self, record: RawRecord) -> bool:
+        if not self.file.has_fields:
             return False
-        names = record.names
+        names, complete = record.names, self._complete
         return not names or (len(names) < len(complete) and complete[: len(names)] == names)
 
-    def _skip(self, line: bytes, *, before: bool) -> None:
-        """Pass over a line that is no part of the listing, or refuse it."""
-        self._only_blanks = False
-        if texts.is_ellipsis(line):
-            self._note(texts.NOTE_CUT_OUT)
-        elif before and self._number <= _PREAMBLE and texts.is_command(line):
-            self._note(texts.NOTE_COMMAND)
+    def _skip_line(self, line: bytes) -> None:
+        """Skip a line that does not belong to the listing, or reject it."""
+        self._is_blank = False
+        is_preamble = not self._has_records
+        if paste.is_ellipsis(line):
+            self._note(Note.ROWS_OMITTED)
+        elif is_preamble and self._number <= _MAX_PREAMBLE_LINES and paste.is_command(line):
+            self._note(Note.COMMAND_SKIPPED)
         elif _LIKE_HEADER.match(line):
             raise self._error(_header_fault(line))
-        elif before and FIELD.fullmatch(line) and self.kind.has_fields:
-            self._refuse_or_note(f"{EXPECTED_HEADER}, got a field: the beginning is cut")
-        elif self.kind.has_fields and not before:
+        elif is_preamble and FIELD.fullmatch(line) and self.file.has_fields:
+            self._reject_or_note(f"{EXPECTED_HEADER}, got a field: the beginning is truncated")
+        elif self.file.has_fields and not is_preamble:
             raise self._error("expected a field such as 'Rss: N kB' or the next header line")
         elif self._number == 1 and not self.strict:
-            self._note(NOTE_CUT)  # perhaps the rest of a field; if not, the next line tells
+            self._note(Note.TRUNCATED)  # the rest of a field, perhaps; the next line decides
         else:
             raise self._error(EXPECTED_HEADER)
 
@@ -232,17 +320,17 @@ class Reader:
         if note not in self.notes:
             self.notes.append(note)
 
-    def _refuse_or_note(self, message: str) -> None:
+    def _reject_or_note(self, message: str) -> None:
         if self.strict:
             raise self._error(message)
-        self._note(NOTE_CUT)
+        self._note(Note.TRUNCATED)
 
     def _error(self, message: str) -> ParseError:
-        return ParseError(message, self.source, self._number, texts.decode(self._line))
+        return ParseError(message, self.source, self._number, decode(self._line))
 
 
 def _header_fault(line: bytes) -> str:
-    """Which part of a line that begins like a header is not what it should be."""
+    """Return which part of a line that begins like a header is malformed."""
     parts = (
         (rb"[0-9a-f]{1,16}-[0-9a-f]{1,16}", "a range of two addresses like 7f00a000-7f00b000"),
         (rb"[r-][w-][x-][sp]", "permissions like rw-p"),
@@ -251,9 +339,9 @@ def _header_fault(line: bytes) -> str:
         (rb"[0-9]{1,20}", "an inode in decimal"),
     )
     words = line.split(None, len(parts))
-    for position, (pattern, what) in enumerate(parts):
+    for position, (pattern, part) in enumerate(parts):
         if position >= len(words):
-            return f"expected {what}, got the end of the line"
+            return f"expected {part}, got the end of the line"
         if not re.fullmatch(pattern, words[position]):
-            return f"expected {what}, got {texts.decode(words[position])[:40]!a}"
+            return f"expected {part}, got {decode(words[position])[:40]!a}"
     return "expected the parts of a header line with one blank between them"

@@ -1,136 +1,132 @@
-"""Text of smaps, smaps_rollup and maps to records."""
+"""Parse text of smaps, smaps_rollup and maps into records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
 
-from smapskit import text as texts
+import attrs
+
 from smapskit.errors import ParseError
-from smapskit.formats.smaps.chunks import keeping, parts_of, whole_records
-from smapskit.formats.smaps.files import MAPS, ROLLUP, SMAPS, Kind
-from smapskit.formats.smaps.grammar import HEADER, NOTE_EMPTY, NOTE_NO_NEWLINE, ROLLUP_NAME
-from smapskit.formats.smaps.lines import Reader, to_mapping
-from smapskit.formats.smaps.uniform import is_worth_it, read_at_once
-from smapskit.model.mapping import Mapping, Rollup
+from smapskit.formats.paste import strip_paste_artifacts
+from smapskit.formats.smaps.chunks import CHUNK_SIZE
+from smapskit.formats.smaps.files import MAPS, ROLLUP, SMAPS, ProcFile
+from smapskit.formats.smaps.grammar import HEADER, ROLLUP_NAME
+from smapskit.formats.smaps.lines import LineParser
+from smapskit.formats.smaps.reader import ColumnReader
+from smapskit.model.mapping import Mapping, Rollup, build_mappings
 from smapskit.model.snapshot import Snapshot
+from smapskit.text import encode, encode_lines
 
 
 def parse_smaps(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
     """
-    Read the text of /proc/PID/smaps, from any kernel since 2.6.14.
+    Parse the text of /proc/PID/smaps, from any kernel since 2.6.14.
 
     Args:
-        text: the whole of it.
-        source: what to call it in errors, such as a file name.
-        strict: refuse a text whose beginning or end is cut off within a record; if False,
-            leave that record out and say so in the notes.
+        text: the whole text.
+        source: its name in errors, such as a file name.
+        strict: reject a text that is truncated within a record, at its beginning or end; if
+            False, omit that record and add a note.
 
     Raises:
-        ParseError: with the line, where the text is no smaps or a field is malformed.
+        ParseError: with the line, where the text is not smaps or a field is malformed.
     """
     return _parse(text, SMAPS, source, strict=strict)
 
 
-def parse_maps(text: str | bytes, *, source: str | None = None) -> Snapshot:
+def parse_maps(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
     """
-    Read the text of /proc/PID/maps: mappings without counters.
+    Parse the text of /proc/PID/maps: mappings without counters.
+
+    Args and errors are those of `parse_smaps`.
+    """
+    return _parse(text, MAPS, source, strict=strict)
+
+
+def parse_rollup(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Rollup:
+    """
+    Parse the text of /proc/PID/smaps_rollup: the kernel's sums over all mappings.
+
+    Its Pss is up to some tens of kB larger than the sum over smaps, where each record is
+    rounded down; SwapPss likewise. Args are those of `parse_smaps`.
 
     Raises:
-        ParseError: with the line, where the text is no maps.
+        ParseError: with the line; also for an empty text, which contains no sums.
     """
-    return _parse(text, MAPS, source)
-
-
-def parse_rollup(text: str | bytes, *, source: str | None = None) -> Rollup:
-    """
-    Read the text of /proc/PID/smaps_rollup: the sums over all mappings.
-
-    Its Pss is up to some tens of kB above the sum over smaps, where each record rounds
-    down; SwapPss likewise.
-
-    Raises:
-        ParseError: with the line; also for an empty text, which holds no sums.
-    """
-    data, _ = prepared(text, source)
-    records = list(Reader(ROLLUP, source).read(split_lines(data)))
-    if len(records) != 1 or records[0].name != ROLLUP_NAME:
+    data, _ = normalize(text, source)
+    parser = LineParser(ROLLUP, source, strict=strict)
+    records = parser.parse(split_lines(data)) + parser.finish()
+    if len(records) != 1 or records[0].pathname != ROLLUP_NAME:
         msg = f"expected the one record of smaps_rollup, whose header ends in {ROLLUP_NAME}"
         raise ParseError(msg, source)
     (record,) = records
     return Rollup(start=record.start, end=record.end, extra=record.extra, **record.values)
 
 
-def parse_pieces(pieces: Iterable[bytes], kind: Kind, source: str | None) -> Snapshot:
-    """Read a text of the kernel's that comes in pieces, each while the next is on its way."""
-    pieces = iter(pieces)
-    kept: list[bytes] = []
-    arriving = keeping(pieces, kept)
-    was_tried = is_worth_it(len(next(arriving, b"")))
-    if was_tried:
-        at_once = read_at_once(whole_records(chain(kept[:1], arriving)), kind)
-        if at_once is not None:
-            return Snapshot(tuple(at_once[0]), source=source, layout=at_once[1])
-    kept.extend(pieces)
-    return _parse(b"".join(kept), kind, source, by_lines=was_tried)
+def read_snapshot(
+    chunks: Iterable[bytes], file: ProcFile, source: str | None, *, strict: bool = True
+) -> Snapshot:
+    """Parse a text that comes in chunks, each parsed while the next may be read."""
+    reader = ColumnReader(file, source, strict=strict)
+    mappings = chain.from_iterable(map(build_mappings, reader.columns(chunks)))
+    # The notes and the layout are complete after the last chunk.
+    all_mappings = tuple(mappings)
+    return Snapshot(
+        all_mappings, source=source, notes=tuple(reader.notes), layout=reader.layout
+    )
 
 
-def iter_mappings(lines: Iterable[str | bytes], *, source: str | None = None) -> Iterator[Mapping]:
+def iter_mappings(
+    lines: Iterable[str | bytes], *, source: str | None = None, strict: bool = True
+) -> Iterator[Mapping]:
     """
-    Read smaps from an open file or any iterable of lines, one mapping at a time.
+    Parse smaps from an open file or any iterable of lines, yielding one mapping at a time.
 
-    Memory stays flat however long the text is. Open the file in binary mode: text mode
-    would decode, and split lines at characters that a path may hold.
+    Memory stays flat: about 1 MiB of text is parsed at a time. Open the file in binary mode:
+    text mode would split lines at characters that a path may contain.
+
+    Args:
+        lines: with or without line ends.
+        source, strict: as in `parse_smaps`.
 
     Raises:
-        ParseError: when the line that is wrong is reached.
+        ParseError: when the malformed line is reached.
         TypeError: at once, for a whole text instead of lines.
     """
-    return map(to_mapping, Reader(SMAPS, source).read(texts.as_lines(lines)))
+    encoded = encode_lines(lines)
+    columns = ColumnReader(SMAPS, source, strict=strict).columns(_join_lines(encoded))
+    return chain.from_iterable(map(build_mappings, columns))
 
 
-def _parse(
-    text: str | bytes,
-    kind: Kind,
-    source: str | None,
-    *,
-    strict: bool = True,
-    by_lines: bool = False,
-) -> Snapshot:
-    data, notes = prepared(text, source)
-    is_tried = not by_lines and is_worth_it(len(data))
-    at_once = read_at_once(parts_of(data), kind) if is_tried else None
-    if at_once is not None:
-        mappings, layout = at_once
-    else:
-        lines = split_lines(data)
-        reader = Reader(kind, source, strict=strict)
-        try:
-            mappings = list(map(to_mapping, reader.read(lines)))
-        except ParseError as error:
-            if strict or data.endswith(b"\n") or error.line_number != len(lines):
-                raise
-            reader = Reader(kind, source, strict=False)
-            mappings = list(map(to_mapping, reader.read(lines[:-1])))  # the last one is cut
-        layout = reader.layout
-        notes += reader.notes
-        if not data.strip():
-            notes.append(NOTE_EMPTY)
-        elif not data.endswith(b"\n"):
-            notes.append(NOTE_NO_NEWLINE)
-    return Snapshot(tuple(mappings), source=source, notes=tuple(notes), layout=layout)
+def _join_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        batch.append(line)
+        size += len(line)
+        if size >= CHUNK_SIZE:
+            yield b"".join(batch)
+            batch, size = [], 0
+    yield b"".join(batch)
 
 
-def prepared(text: str | bytes, source: str | None) -> tuple[bytes, list[str]]:
-    """As `texts.unwrapped`, for any text, with the source named in errors."""
+def _parse(text: str | bytes, file: ProcFile, source: str | None, *, strict: bool) -> Snapshot:
+    data, notes = normalize(text, source)
+    snapshot = read_snapshot([data], file, source, strict=strict)
+    return attrs.evolve(snapshot, notes=(*notes, *snapshot.notes)) if notes else snapshot
+
+
+def normalize(text: str | bytes, source: str | None) -> tuple[bytes, list[str]]:
+    """Encode a text and strip paste artifacts, with the source named in errors."""
     try:
-        return texts.unwrapped(texts.to_bytes(text), HEADER)
+        return strip_paste_artifacts(encode(text), HEADER)
     except ParseError as error:
         raise ParseError(error.message, source, error.line_number) from None
 
 
 def split_lines(data: bytes) -> list[bytes]:
-    """Its lines, split at newlines alone: a path may hold what splitlines() splits at."""
+    """Split at newlines only: a path may contain what splitlines() splits at."""
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()

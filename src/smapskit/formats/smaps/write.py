@@ -1,28 +1,28 @@
-"""Records to the kernel's own text."""
+"""Write records as the kernel's own text."""
 
 from __future__ import annotations
 
 from smapskit.formats.smaps.files import SMAPS
-from smapskit.formats.smaps.layout import header_line
-from smapskit.model.snapshot import Snapshot, default_layout
+from smapskit.formats.smaps.layout import default_layout, header_line
+from smapskit.model.snapshot import Snapshot
 
 
 def format_smaps(snapshot: Snapshot) -> str:
     """
-    Write the kernel's own text again.
+    Write a snapshot as the kernel's own text.
 
-    Byte for byte what `parse_smaps` or `parse_maps` read where that had the column layout
-    of kernels 4.x to 6.x; of other texts every mapping and every field, in the order that
-    they had. Encode it with errors="surrogateescape".
+    The result is byte for byte what `parse_smaps` or `parse_maps` parsed if that had the column
+    layout of kernels 4.x to 6.x. Of other texts it has every mapping and every field, in their
+    order. Encode it with errors="surrogateescape".
     """
     layout = snapshot.layout or default_layout(snapshot)
-    fields = [(style, SMAPS.table.get(style.name)) for style in layout.fields]
-    out = []
+    fields = [(style, SMAPS.fields.get(style.name)) for style in layout.fields]
+    lines = []
     for mapping in snapshot:
-        out.append(header_line(mapping, layout))
+        lines.append(header_line(mapping, layout))
         for style, known in fields:
             value = getattr(mapping, known.attribute) if known else mapping.extra.get(style.name)
             if value is not None:
-                out.append(style.write(value))
-    out.append("")
-    return "\n".join(out)
+                lines.append(style.write(value))
+    lines.append("")
+    return "\n".join(lines)

@@ -1,0 +1,103 @@
+"""
+The one way from smaps text to columns.
+
+Most texts have the same fields in the same columns for every mapping: NumPy parses them a chunk
+at a time (`uniform`). A chunk that is different is parsed line by line (`lines`).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from smapskit.formats.smaps.chunks import split_between_records
+from smapskit.formats.smaps.files import ProcFile
+from smapskit.formats.smaps.layout import Layout
+from smapskit.formats.smaps.lines import LineParser, columns_of_records
+from smapskit.formats.smaps.uniform import Template
+from smapskit.model.columns import Columns
+from smapskit.model.notes import Note
+
+# Loading NumPy takes as long as parsing about 1 MiB line by line.
+_MIN_SIZE_TO_LOAD_NUMPY: Final = 1 << 20
+_MIN_SIZE: Final = 1 << 14
+
+
+class ColumnReader:
+    """Reads smaps or maps text into columns; its notes and layout are complete at the end."""
+
+    def __init__(self, file: ProcFile, source: str | None = None, *, strict: bool = True) -> None:
+        self._lines = LineParser(file, source, strict=strict)
+        self._template: Template | None = None
+        self._chunks_to_wait = 0
+        self._failures = 0
+        self._is_empty = True
+        self._ends_in_newline = True
+
+    @property
+    def notes(self) -> list[str]:
+        """What was unusual about the text read so far."""
+        notes = list(self._lines.notes)
+        if self._is_empty:
+            notes.append(Note.EMPTY)
+        elif not self._ends_in_newline:
+            notes.append(Note.NO_NEWLINE)
+        return notes
+
+    @property
+    def layout(self) -> Layout:
+        """How the text read so far is laid out."""
+        return self._lines.layout
+
+    def columns(self, chunks: Iterable[bytes]) -> Iterator[Columns]:
+        """
+        Yield the mappings of a text as columns.
+
+        Args:
+            chunks: the text in chunks of any size.
+
+        Raises:
+            ParseError: with source and line, when the malformed line is reached.
+        """
+        for chunk in split_between_records(chunks):
+            self._ends_in_newline = chunk.endswith(b"\n")
+            self._is_empty = self._is_empty and not chunk.strip()
+            columns = self._parse_uniform(chunk)
+            if columns is not None and self._template is not None:
+                names = self._template.field_names
+                header_line = chunk[: chunk.index(b"\n")]
+                count = len(columns) * (1 + len(names))
+                records = self._lines.skip(header_line, count, names)
+            else:
+                lines = chunk.split(b"\n")
+                if self._ends_in_newline:
+                    lines.pop()
+                records = self._lines.parse(lines, is_partial=not self._ends_in_newline)
+            if records:
+                yield columns_of_records(records)
+            if columns is not None:
+                yield columns
+        records = self._lines.finish()
+        if records:
+            yield columns_of_records(records)
+
+    def _parse_uniform(self, chunk: bytes) -> Columns | None:
+        """Parse a chunk by columns; None where it must be parsed line by line."""
+        min_size = _MIN_SIZE if "numpy" in sys.modules else _MIN_SIZE_TO_LOAD_NUMPY
+        if self._template is None and len(chunk) < min_size:
+            return None
+        if self._chunks_to_wait:
+            self._chunks_to_wait -= 1
+            return None
+        template = self._template or Template.learn(chunk, self._lines.file, self._lines.styles)
+        columns = None if template is None else template.parse(chunk)
+        if template is None or columns is None:
+            # An irregular text is irregular throughout, as a rule: do not try each chunk.
+            self._failures += 1
+            self._chunks_to_wait = 2**self._failures - 1
+            self._template = None
+            return None
+        self._template, self._failures = template, 0
+        self._lines.learn(template.styles, template.headers(chunk, self._lines.wants_headers))
+        return columns

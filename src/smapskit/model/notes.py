@@ -1,0 +1,43 @@
+"""Every note that a parser or a reader attaches to a snapshot, in one enum."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Note(enum.StrEnum):
+    """
+    What was unusual about a text or a process; `Snapshot.notes` lists those that apply.
+
+    Notes with details (values, names) are plain strings that begin with one of these texts.
+    """
+
+    # Traces of copying
+    CRLF = "the text has CRLF line ends"
+    QUOTED = "a quote mark or an indent before each line was removed"
+    ROWS_OMITTED = "rows were omitted"
+    COMMAND_SKIPPED = "a command line before the listing was skipped"
+
+    # smaps and maps
+    EMPTY = "the text is empty: a kernel thread, or a process that had ended"
+    NO_NEWLINE = "the text does not end in a newline: its last line may be truncated"
+    TRUNCATED = "the text is truncated within a record, which was omitted"
+    DUPLICATE_FIELD = "a field occurs twice in a record, with the same value"
+
+    # pmap
+    DUPLICATED_ROWS = (
+        "each row occurs twice, the second without values (a fault of procps 3.3.2 to 3.3.12): "
+        "counted once"
+    )
+    COLUMNS_UNNAMED = "-X without its header line: the values after Size have no names"
+    CUMULATIVE_TOTALS = (
+        "the totals include the processes before this one (a fault of procps up to 4.0.2)"
+    )
+    TRAILING_TEXT = "text after the totals was ignored"
+    REMARK = "a remark after [ anon ] or [ stack ] was ignored"
+    NO_ROWS = "no rows: a kernel thread, or a process that had ended"
+
+    # Live processes
+    KERNEL_THREAD = "a kernel thread: it has no memory map"
+    ZOMBIE = "a zombie: the process has ended and its memory is freed"
+    ENDING = "no mappings: the process was ending"

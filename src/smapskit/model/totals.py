@@ -1,0 +1,258 @@
+"""
+Sums over mappings, over all of them or by group.
+
+"Shared" has two senses. `Totals.shared_rss` is the RSS of mappings with permission `s`, made
+with MAP_SHARED. What several processes map now is `Totals.shared_clean + Totals.shared_dirty`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, overload
+
+import attrs
+from typing_extensions import TypeVar
+
+from smapskit.model.backing import Backing, Sharing
+from smapskit.model.columns import Columns
+from smapskit.model.mapping import COUNTERS, Mapping, Usage, build_mappings, describe_counters
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+Key = TypeVar("Key", bound=Hashable, default=Hashable)
+GroupName = Literal["backing", "sharing", "perms", "pathname"]
+
+
+class _Group(NamedTuple):
+    """How a named group is computed from a record and from columns."""
+
+    of_mapping: Callable[[Mapping], Any]
+    of_columns: Callable[[Columns], Sequence[Any]]
+
+
+GROUPS: Final[dict[str, _Group]] = {
+    "backing": _Group(lambda mapping: mapping.backing, Columns.backing),
+    "sharing": _Group(lambda mapping: mapping.sharing, Columns.sharing),
+    "perms": _Group(lambda mapping: str(mapping.perms), lambda columns: columns.perms),
+    "pathname": _Group(lambda mapping: mapping.pathname, lambda columns: columns.pathname),
+}
+"""The groups that have a name, one declaration each."""
+
+
+@attrs.frozen(kw_only=True, repr=False)  # pyright: ignore[reportGeneralTypeIssues]
+class Totals(Usage):
+    """Sums over mappings, in kB. A sum is None where no mapping reports the field."""
+
+    count: int
+    """Number of mappings."""
+    size: int
+    """Sum of the sizes of their address ranges."""
+    shared_rss: int | None = None
+    """RSS of the mappings with permission `s`; None where no mapping reports its RSS."""
+
+    def __repr__(self) -> str:
+        return f"<Totals of {self.count} mappings: {describe_counters(self, 'size', *COUNTERS)}>"
+
+    def _repr_html_(self) -> str:
+        from smapskit.views import html  # noqa: PLC0415  late import: views come after model
+
+        return html.totals_html(self)
+
+
+_SUMMED: Final = ("size", *COUNTERS, "shared_rss")
+
+
+def totals(mappings: Iterable[Mapping]) -> Totals:
+    """
+    Sum every field that may be summed, in kB.
+
+    Returns:
+        A sum is None where no mapping reports the field, else the sum over those that do.
+    """
+    rows = list(mappings)
+    sums: dict[str, Any] = {
+        name: _sum_known(getattr(mapping, name) for mapping in rows) for name in COUNTERS
+    }
+    shared = sum(mapping.rss or 0 for mapping in rows if mapping.perms.shared)
+    return Totals(
+        count=len(rows),
+        size=sum(mapping.size for mapping in rows),
+        shared_rss=None if sums["rss"] is None else shared,
+        **sums,
+    )
+
+
+def add_totals(parts: Sequence[Totals]) -> Totals:
+    """
+    Sum totals. A sum is None where it is None in all of them.
+
+    Over several processes only Pss and private counters may be summed: memory that processes
+    share would be counted once for each of them.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    sums: dict[str, Any] = {
+        name: _sum_known(getattr(part, name) for part in parts) for name in _SUMMED
+    }
+    sums["size"] = sums["size"] or 0
+    return Totals(count=sum(part.count for part in parts), **sums)
+
+
+def _sum_known(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def shared_rss(mappings: Iterable[Mapping]) -> int | None:
+    """
+    Sum the RSS of mappings with permission `s`, in kB; None where no RSS is reported.
+
+    The page-out experiment plots this value. It includes pages that no other process maps and
+    excludes pages of private mappings that many processes share.
+    """
+    return totals(mappings).shared_rss
+
+
+@overload
+def group_by(
+    mappings: Iterable[Mapping], key: Literal["backing"]
+) -> dict[Backing | None, Totals]: ...
+@overload
+def group_by(mappings: Iterable[Mapping], key: Literal["sharing"]) -> dict[Sharing, Totals]: ...
+@overload
+def group_by(
+    mappings: Iterable[Mapping], key: Literal["perms", "pathname"]
+) -> dict[str, Totals]: ...
+@overload
+def group_by(mappings: Iterable[Mapping], key: GroupName) -> dict[Any, Totals]: ...
+@overload
+def group_by(mappings: Iterable[Mapping], key: Callable[[Mapping], Key]) -> dict[Key, Totals]: ...
+def group_by(
+    mappings: Iterable[Mapping], key: GroupName | Callable[[Mapping], Any]
+) -> dict[Any, Totals]:
+    """
+    Sum each group of mappings, in the order in which the groups first appear.
+
+    Args:
+        mappings: any iterable of mappings.
+        key: "backing" (a Backing, None where unknown), "sharing" (a Sharing), "perms" (four
+            characters), "pathname", or a function from a mapping to its group.
+
+    Raises:
+        ValueError: an unknown group name.
+    """
+    group_of = key if callable(key) else _group(key).of_mapping
+    groups: dict[Any, list[Mapping]] = {}
+    for mapping in mappings:
+        groups.setdefault(group_of(mapping), []).append(mapping)
+    return {group: totals(members) for group, members in groups.items()}
+
+
+def group_columns(
+    parts: Iterable[Columns], key: GroupName | Callable[[Mapping], Any] | None = None
+) -> dict[Any, Totals]:
+    """
+    Sum each group of mappings given as columns, as `group_by` does, without building records.
+
+    Args:
+        parts: columns of consecutive mappings.
+        key: as in `group_by` (a function is called with records, which are then built); None
+            for one group, "".
+    """
+    if key is None:
+        groups_of: Callable[[Columns], Sequence[Any]] = lambda columns: [""] * len(columns)  # noqa: E731
+    elif callable(key):
+        function = key
+        groups_of = lambda columns: [function(mapping) for mapping in build_mappings(columns)]  # noqa: E731
+    else:
+        groups_of = _group(key).of_columns
+    builder = _TotalsBuilder()
+    for columns in parts:
+        builder.add(columns, groups_of(columns))
+    return builder.totals()
+
+
+def _group(name: str) -> _Group:
+    if name not in GROUPS:
+        msg = f"expected one of {', '.join(GROUPS)} or a function, got {name!r}"
+        raise ValueError(msg)
+    return GROUPS[name]
+
+
+class _TotalsBuilder:
+    """Sums of each group over columns that are added one after another."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+        self._counts: Counter[int] = Counter()
+        self._sums: dict[str, dict[int, int]] = {}
+        """By field, then by number of the group; a group without a sum has no value."""
+
+    def add(self, columns: Columns, groups: Sequence[Any]) -> None:
+        """Add columns; `groups` has the group of each row."""
+        numbers = self._numbers
+        rows = [numbers.setdefault(group, len(numbers)) for group in groups]
+        counts = Counter(rows)
+        self._counts.update(counts)
+        values: dict[str, Any] = {
+            name: columns.values[name] for name in ("size", *COUNTERS) if name in columns.values
+        }
+        if "rss" in values:
+            values["shared_rss"] = _where(values["rss"], columns.shared())
+        sum_array = _array_summer(rows, list(counts))
+        for name, column in values.items():
+            sums = self._sums.setdefault(name, {})
+            if not isinstance(column, list):
+                for number, value in zip(counts, sum_array(column), strict=True):
+                    sums[number] = sums.get(number, 0) + value
+                continue
+            for row, value in zip(rows, column, strict=True):
+                if value is not None:
+                    sums[row] = sums.get(row, 0) + value
+
+    def totals(self) -> dict[Any, Totals]:
+        """Return the sums of each group, in the order in which the groups appeared."""
+        return {
+            group: Totals(
+                count=self._counts[number],
+                **{name: sums.get(number) for name, sums in self._sums.items()},
+            )
+            for group, number in self._numbers.items()
+        }
+
+
+def _array_summer(
+    rows: list[int], numbers: list[int]
+) -> Callable[[NDArray[np.int64]], list[int]]:
+    """Return a function that sums an array for each of the group numbers that rows contain."""
+    if len(numbers) == 1:
+        return lambda column: [int(column.sum())]
+    position = {number: position for position, number in enumerate(numbers)}
+    positions: Any = None
+
+    def sum_array(column: NDArray[np.int64]) -> list[int]:
+        import numpy as np  # noqa: PLC0415  already loaded where there is an array
+
+        nonlocal positions
+        if positions is None:
+            positions = np.array([position[number] for number in rows])
+        sums = np.zeros(len(numbers), dtype=np.int64)
+        np.add.at(sums, positions, column)
+        return [int(value) for value in sums]
+
+    return sum_array
+
+
+def _where(column: Any, is_shared: list[bool]) -> Any:
+    """Return the column with 0 in place of the values whose row is not shared."""
+    if not isinstance(column, list):
+        import numpy as np  # noqa: PLC0415
+
+        return column * np.array(is_shared)
+    return [
+        value if shared or value is None else 0
+        for value, shared in zip(column, is_shared, strict=True)
+    ]
