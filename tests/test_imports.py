@@ -1,79 +1,63 @@
-"""Who may import whom, and what a start may load."""
+"""Which module may import which, and what a start may load."""
 
 from __future__ import annotations
 
-import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import import_graph
 
 import smapskit
 from conftest import unmeasured
 
-ROOT = Path(smapskit.__file__).parent
-# From the ground up; rooms on one floor do not import each other.
-FLOORS = [
-    {"errors", "version", "flags"},
-    {"classify", "texts", "procfs"},
-    {"records"},
-    {"aggregate"},
-    {"snapshot"},
-    {"smaps", "pmap"},
-    {"frames", "tables", "exports", "notebook", "plots"},
-    {"process", "captures"},
-    {"recording", "machine", "fleet"},
-    {"cli"},
-    {"__main__", "__init__"},
+# The methods of records that return a view load it when they are called.
+LATE_IMPORTS = {
+    ("model.snapshot", "views.frames"),
+    ("model.snapshot", "views.html"),
+    ("model.snapshot", "views.plots"),
+    ("model.diff", "views.frames"),
+    ("model.diff", "views.html"),
+    ("model.totals", "views.html"),
+}
+IMPORTS = [
+    each
+    for each in import_graph.imports()
+    if not (each.is_late and (each.importer, each.imported) in LATE_IMPORTS)
 ]
-FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-FILES = sorted(ROOT.rglob("*.py"))
 
 
-def room_of(file: Path) -> str:
-    return file.relative_to(ROOT).parts[0].removesuffix(".py")
+def test_no_module_imports_itself_through_others() -> None:
+    graph: dict[str, set[str]] = {}
+    for each in IMPORTS:
+        graph.setdefault(each.importer, set()).add(each.imported)
+    assert len(graph) > 20
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
 
 
-def imported_rooms(file: Path) -> set[str]:
-    rooms = set()
-    tree = ast.parse(file.read_text())
-    for function in ast.walk(tree):
-        # A method may hand on to a room above, which is loaded when it is called.
-        if isinstance(function, ast.FunctionDef | ast.If):
-            function.body = [node for node in function.body if not _is_late(node)]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative import"
-            if node.module == "smapskit":
-                rooms |= {alias.name for alias in node.names}
-            elif node.module and node.module.startswith("smapskit."):
-                rooms.add(node.module.split(".")[1])
-        elif isinstance(node, ast.Import):
-            for alias in node.names:
-                if alias.name.startswith("smapskit."):
-                    rooms.add(alias.name.split(".")[1])
-    return rooms
+def test_imports_follow_the_order_of_layers() -> None:
+    order = {layer: position for position, layer in enumerate(import_graph.LAYERS)}
+    wrong = [
+        (each.importer, each.imported)
+        for each in IMPORTS
+        if import_graph.layer_of(each.importer) in order
+        and import_graph.layer_of(each.imported) in order
+        and order[import_graph.layer_of(each.importer)]
+        < order[import_graph.layer_of(each.imported)]
+    ]
+    assert wrong == []
 
 
-LATE = {"frames", "notebook", "plots"}
+def test_each_module_belongs_to_a_layer() -> None:
+    names = {import_graph.layer_of(name) for name in import_graph.modules()}
+    assert names <= {*import_graph.LAYERS, "version", "__main__", ""}
 
 
-def _is_late(node: ast.stmt) -> bool:
-    return isinstance(node, ast.ImportFrom) and (
-        {alias.name for alias in node.names} <= LATE or node.module == "smapskit.views.frames"
-    )
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_run_downward(file: Path) -> None:
-    room = room_of(file)
-    for other in imported_rooms(file) - {room}:
-        assert FLOOR_OF[other] < FLOOR_OF[room], f"{room} imports {other}"
-
-
-def test_the_table_of_floors_names_every_room() -> None:
-    assert {room_of(file) for file in FILES} == set(FLOOR_OF)
+def test_the_list_of_late_imports_is_current() -> None:
+    found = {(each.importer, each.imported) for each in import_graph.imports() if each.is_late}
+    assert found >= LATE_IMPORTS
 
 
 @pytest.mark.parametrize(
@@ -92,7 +76,7 @@ def test_neither_pandas_nor_numpy_is_loaded(code: str, process_folder: Path) -> 
     assert "smapskit" in run.stderr.split()
 
 
-def test_the_quick_table_loads_no_more_than_it_needs() -> None:
+def test_the_plain_table_loads_no_more_than_it_needs() -> None:
     code = "import sys, os, smapskit.cli; smapskit.cli.main([str(os.getpid())]); "
     code += "print(*sys.modules, file=sys.stderr)"
     command = [sys.executable, "-c", code]
@@ -101,8 +85,7 @@ def test_the_quick_table_loads_no_more_than_it_needs() -> None:
     assert {"attr", "argparse", "datetime", "smapskit.model.mapping"}.isdisjoint(loaded)
 
 
-def test_every_public_name_has_a_home() -> None:
-    assert {*smapskit._HOME_OF, "__version__"} == set(smapskit.__all__)
+def test_every_public_name_can_be_imported() -> None:
     assert all(hasattr(smapskit, name) for name in smapskit.__all__)
     assert set(smapskit.__all__) <= set(dir(smapskit))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):

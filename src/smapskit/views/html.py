@@ -1,4 +1,4 @@
-"""How records show in a notebook: HTML tables, folded where they would fill the screen."""
+"""HTML tables of snapshots, totals and differences for notebooks."""
 
 from __future__ import annotations
 
@@ -6,78 +6,79 @@ from collections.abc import Iterable
 from html import escape
 
 from smapskit.model.diff import Difference
-from smapskit.model.mapping import COUNTERS, Mapping, Totals
-from smapskit.model.snapshot import Snapshot, shortened
-from smapskit.text import printable
+from smapskit.model.mapping import COUNTERS, Mapping
+from smapskit.model.snapshot import Snapshot
+from smapskit.model.totals import Totals
+from smapskit.text import sanitize, truncate
+from smapskit.views.columns import HEADINGS, OF_CHANGES, OF_MAPPINGS, UNKNOWN, label
 
-_ROWS = 30  # as many as a screen has; the middle of a longer table is folded
-_UNKNOWN = "-"
-_FIGURES = {"size": "Size", "rss": "Rss", "pss": "Pss", "dirty": "Dirty", "swap": "Swap"}
+_MAX_ROWS = 30
+"""The rows of a screen; the middle of a longer table is omitted."""
 _NUMBER = 'style="text-align: right"'
 _WORD = 'style="text-align: left"'
 
 
 def snapshot_html(snapshot: Snapshot) -> str:
-    """A table of the mappings with their sums, and a line that says whose they are."""
-    who = " ".join(
+    """Return a table of the mappings with their totals, below the process and the time."""
+    title = " ".join(
         part
         for part in (
             f"process {snapshot.pid}" if snapshot.pid is not None else "",
-            f"<code>{_safe(shortened(snapshot.command, 100))}</code>" if snapshot.command else "",
+            f"<code>{_escape(truncate(snapshot.command, 100))}</code>" if snapshot.command else "",
             f"{len(snapshot)} mappings",
             f"at {snapshot.time:%Y-%m-%d %H:%M:%S} UTC" if snapshot.time else "",
         )
         if part
     )
-    headings = ["Address", "Perms", "Backing", *(f"{name} (kB)" for name in _FIGURES.values())]
+    headings = ["Address", "Perms", "Backing", *(f"{HEADINGS[name]} (kB)" for name in OF_MAPPINGS)]
     rows = [
         [
             (f"<code>{m.start:x}</code>", _NUMBER),
             (f"<code>{m.perms}</code>", _WORD),
-            (m.backing or _UNKNOWN, _WORD),
-            *((_figure(getattr(m, name)), _NUMBER) for name in _FIGURES),
-            (_safe(m.pathname), _WORD),
+            (m.backing or UNKNOWN, _WORD),
+            *((_cell(getattr(m, name)), _NUMBER) for name in OF_MAPPINGS),
+            (escape(label(m.pathname)), _WORD),
         ]
-        for m in _ends(snapshot)
+        for m in _head_and_tail(snapshot)
     ]
     total = snapshot.totals()
-    foot = [("total", _WORD), ("", _WORD), ("", _WORD)]
-    foot += [(_figure(getattr(total, name)), _NUMBER) for name in _FIGURES]
-    notes = "".join(f"<div><em>{_safe(note)}</em></div>" for note in snapshot.notes)
-    folded = len(snapshot) - len(rows)
-    return f"<div>{who}</div>{_table([*headings, 'Mapping'], rows, foot, folded)}{notes}"
+    footer = [("total", _WORD), ("", _WORD), ("", _WORD)]
+    footer += [(_cell(getattr(total, name)), _NUMBER) for name in OF_MAPPINGS]
+    notes = "".join(f"<div><em>{_escape(note)}</em></div>" for note in snapshot.notes)
+    omitted = len(snapshot) - len(rows)
+    return f"<div>{title}</div>{_table([*headings, 'Mapping'], rows, footer, omitted)}{notes}"
 
 
 def totals_html(totals: Totals) -> str:
-    """A table of the sums that are known."""
-    rows = [[("mappings", _WORD), (_figure(totals.count), _NUMBER)]]
+    """Return a table of the sums that are reported."""
+    rows = [[("mappings", _WORD), (_cell(totals.count), _NUMBER)]]
     for name in ("size", *COUNTERS, "dirty", "uss"):
-        figure = getattr(totals, name)
-        if figure is not None:
-            rows.append([(name, _WORD), (_figure(figure), _NUMBER)])
+        value = getattr(totals, name)
+        if value is not None:
+            rows.append([(name, _WORD), (_cell(value), _NUMBER)])
     return _table(["", "kB"], rows)
 
 
 def difference_html(difference: Difference) -> str:
-    """A table of the changes, the largest first."""
-    names = {name: f"{heading} (kB)" for name, heading in _FIGURES.items()}
+    """Return a table of the changes, the largest first."""
+    names = OF_CHANGES
     rows = []
-    for change in difference.changes[:_ROWS]:
+    for change in difference.changes[:_MAX_ROWS]:
         deltas = change.deltas
         rows.append(
             [
                 (change.kind.value, _WORD),
                 (f"<code>{change.mapping.start:x}</code>", _NUMBER),
                 *((f"{deltas.get(name, 0):+,}", _NUMBER) for name in names),
-                (_safe(change.mapping.pathname), _WORD),
+                (escape(label(change.mapping.pathname)), _WORD),
             ]
         )
     sums = difference.deltas
-    foot = [("total", _WORD), ("", _WORD)]
-    foot += [(f"{sums.get(name, 0):+,}", _NUMBER) for name in names]
-    counts = [f"{count} {kind}" for kind, count in difference.counts().items()]
+    footer = [("total", _WORD), ("", _WORD)]
+    footer += [(f"{sums.get(name, 0):+,}", _NUMBER) for name in names]
+    counts = [f"{count} {kind}" for kind, count in difference.counts.items()]
     line = ", ".join([*counts, f"{difference.unchanged} unchanged"])
-    table = _table(["Change", "Address", *names.values(), "Mapping"], rows, foot)
+    table = _table(["Change", "Address", *(f"{HEADINGS[name]} (kB)" for name in names), "Mapping"], rows, footer)
     left = len(difference.changes) - len(rows)
     return f"<div>{line}</div>{table}" + (f"<div>and {left} smaller ones</div>" if left else "")
 
@@ -86,30 +87,30 @@ Cell = tuple[str, str]
 
 
 def _table(
-    headings: Iterable[str], rows: list[list[Cell]], foot: list[Cell] | None = None, folded: int = 0
+    headings: Iterable[str], rows: list[list[Cell]], footer: list[Cell] | None = None, omitted: int = 0
 ) -> str:
     head = "".join(f"<th {_WORD}>{heading}</th>" for heading in headings)
     lines = [
         "<tr>" + "".join(f"<td {how}>{cell}</td>" for cell, how in row) + "</tr>" for row in rows
     ]
-    if folded:
-        lines.insert(_ROWS // 2, f'<tr><td colspan="9">… {folded} more …</td></tr>')
+    if omitted:
+        lines.insert(_MAX_ROWS // 2, f'<tr><td colspan="9">… {omitted} more …</td></tr>')
     last = ""
-    if foot is not None:
-        cells = "".join(f"<th {how}>{cell}</th>" for cell, how in foot)
+    if footer is not None:
+        cells = "".join(f"<th {how}>{cell}</th>" for cell, how in footer)
         last = f"<tfoot><tr>{cells}<th></th></tr></tfoot>"
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>{last}</table>"
 
 
-def _ends(snapshot: Snapshot) -> Iterable[Mapping]:
-    if len(snapshot) <= _ROWS:
+def _head_and_tail(snapshot: Snapshot) -> Iterable[Mapping]:
+    if len(snapshot) <= _MAX_ROWS:
         return snapshot
-    return [*snapshot[: _ROWS // 2], *snapshot[-_ROWS // 2 :]]
+    return [*snapshot[: _MAX_ROWS // 2], *snapshot[-_MAX_ROWS // 2 :]]
 
 
-def _figure(figure: int | None) -> str:
-    return _UNKNOWN if figure is None else f"{figure:,}"
+def _cell(value: int | None) -> str:
+    return UNKNOWN if value is None else f"{value:,}"
 
 
-def _safe(text: str) -> str:
-    return escape(printable(text))
+def _escape(text: str) -> str:
+    return escape(sanitize(text))

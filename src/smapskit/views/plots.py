@@ -1,7 +1,8 @@
 """
-Pictures of a snapshot, for a screen, a page in print, and eyes that see colours otherwise.
+Plots of snapshots and recordings, for a screen or in print.
 
-Colours are those of Okabe and Ito; hatches tell the same apart without colour.
+Colours are those of Okabe and Ito, which people with colour blindness can tell apart. Hatches
+mark the same classes without colour.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from smapskit.errors import Unsupported
 from smapskit.model.backing import Backing
-from smapskit.model.diff import GroupName
-from smapskit.model.snapshot import Snapshot, shortened
-from smapskit.text import printable
+from smapskit.model.totals import GroupName
+from smapskit.model.snapshot import Snapshot
+from smapskit.text import sanitize, truncate
+from smapskit.views.columns import label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_UNKNOWN = "not known"
 STYLES: Final = {
     Backing.ANONYMOUS: ("#E69F00", ""),
     Backing.FILE: ("#56B4E9", "//"),
@@ -35,32 +36,32 @@ STYLES: Final = {
 """Colour and hatch of each backing."""
 
 _PLAIN = ("#BBBBBB", "")
-_MOST_WITH_EDGES = 60
-_MOST_GROUPS = 12
-_MIB = 1024
+_MAX_WITH_EDGES = 60
+_MAX_GROUPS = 12
+_KB_PER_MIB = 1024
 
 
 def plot_snapshot(snapshot: Snapshot, by: GroupName = "backing") -> Figure:
     """
-    Draw what is resident against the size, a bar a group, and the address space as a strip.
+    Plot resident memory against size, one bar per group, and the address space as a strip.
 
     Args:
-        snapshot: with counters; one of maps has nothing resident to show.
-        by: as in `group_by`; beyond a dozen groups the smallest are drawn as one.
+        snapshot: with counters; a snapshot of maps has no resident memory to plot.
+        by: as in `group_by`; from the thirteenth group on, groups are plotted as one.
 
     Returns:
-        A figure of matplotlib's, to show or to save.
+        A matplotlib figure, to show or to save.
 
     Raises:
-        Unsupported: matplotlib, the extra `plot`, is not installed.
+        Unsupported: matplotlib is not installed.
     """
     figure, (above, below) = _subplots()
     _draw_groups(above, snapshot, by)
     _draw_strip(below, snapshot)
     name = f" of process {snapshot.pid}" if snapshot.pid is not None else ""
     if not name and snapshot.source is not None:
-        name = f" in {_plain(_short(snapshot.source))}"
-    command = f": {_plain(shortened(snapshot.command))}" if snapshot.command else ""
+        name = f" in {_escape(_truncate_left(snapshot.source))}"
+    command = f": {_escape(truncate(snapshot.command))}" if snapshot.command else ""
     figure.suptitle(f"Memory{name}{command}", fontsize="large")
     return figure
 
@@ -77,29 +78,29 @@ def plot_series(
     command: str | None = None,
 ) -> Figure:
     """
-    Draw figures over time, and a mark for each event.
+    Plot values over time, and a vertical line for each event.
 
     Args:
-        seconds: of each sample, since the beginning.
-        series: what to draw, in kB, by the name that the legend gives it.
-        events: seconds since the beginning, and what happened.
-        title: whose figures they are.
+        seconds: the time of each sample since the beginning.
+        series: values in kB, by their name in the legend.
+        events: seconds since the beginning, and a description.
+        title: the process.
         command: its command line.
 
     Raises:
-        Unsupported: matplotlib, the extra `plot`, is not installed.
+        Unsupported: matplotlib is not installed.
     """
     figure = _figure()
     axes = figure.subplots()
-    for (name, figures), (colour, dashes, width) in zip(series.items(), LINES, strict=False):
-        known = [(s, kb / _MIB) for s, kb in zip(seconds, figures, strict=True) if kb is not None]
+    for (name, values), (colour, dashes, width) in zip(series.items(), LINES, strict=False):
+        known = [(s, kb / _KB_PER_MIB) for s, kb in zip(seconds, values, strict=True) if kb is not None]
         if known:
             x, y = zip(*known, strict=True)
             axes.plot(x, y, dashes, color=colour, linewidth=width, label=name)
     for moment, event in events:
         axes.axvline(moment, color="#555555", linestyle=":", linewidth=1)
         axes.annotate(
-            f" {_plain(event)}",
+            f" {_escape(event)}",
             (moment, 1.0),
             xycoords=("data", "axes fraction"),
             rotation=90,
@@ -112,8 +113,8 @@ def plot_series(
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.5)
     if axes.lines:
         axes.legend(loc="best")
-    said = f": {_plain(shortened(command))}" if command else ""
-    figure.suptitle(f"Memory of {_plain(title)}{said}", fontsize="large")
+    suffix = f": {_escape(truncate(command))}" if command else ""
+    figure.suptitle(f"Memory of {_escape(title)}{suffix}", fontsize="large")
     return figure
 
 
@@ -127,28 +128,28 @@ def _figure() -> Figure:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ImportError:
-        msg = "drawing takes the extra 'plot': pip install 'smapskit[plot]'"
+        msg = "plotting requires matplotlib: pip install '.[plot]'"
         raise Unsupported(errno.ENOSYS, msg) from None
 
-    class Shown(Figure):
-        """Shows itself in a notebook without pyplot, which keeps figures and opens windows."""
+    class NotebookFigure(Figure):
+        """A figure that a notebook displays without pyplot, which would keep it open."""
 
         def _repr_png_(self) -> bytes:
             picture = io.BytesIO()
             self.savefig(picture, format="png")
             return picture.getvalue()
 
-    return Shown(figsize=(9, 6), layout="constrained")
+    return NotebookFigure(figsize=(9, 6), layout="constrained")
 
 
 def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
     groups = snapshot.group_by(by)
     entries = sorted(
-        ((key, sums.size / _MIB, (sums.rss or 0) / _MIB) for key, sums in groups.items()),
+        ((key, sums.size / _KB_PER_MIB, (sums.rss or 0) / _KB_PER_MIB) for key, sums in groups.items()),
         key=lambda entry: (entry[2], entry[1]),
         reverse=True,
     )
-    shown, rest = entries[:_MOST_GROUPS], entries[_MOST_GROUPS:]
+    shown, rest = entries[:_MAX_GROUPS], entries[_MAX_GROUPS:]
     if rest:
         others: Any = f"{len(rest)} others"
         shown.append((others, sum(e[1] for e in rest), sum(e[2] for e in rest)))
@@ -157,12 +158,12 @@ def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
         axes.barh(row, size, color="none", edgecolor="black", linewidth=1)
         axes.barh(row, rss, height=0.6, color=colour, hatch=hatch, edgecolor="black", linewidth=0.5)
         axes.annotate(
-            f" {_mib(rss)} of {_mib(size)}",
+            f" {_format_mib(rss)} of {_format_mib(size)}",
             (max(size, rss), row),
             va="center",
             fontsize="small",
         )
-    axes.set_yticks(range(len(shown)), [_short(_label(key)) for key, *_ in shown])
+    axes.set_yticks(range(len(shown)), [_truncate_left(_escaped_label(key)) for key, *_ in shown])
     axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, max((entry[1] for entry in shown), default=1) * 8)
@@ -172,14 +173,14 @@ def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
 
 
 def _draw_strip(axes: Axes, snapshot: Snapshot) -> None:
-    """The mappings side by side in the order of their addresses, gaps left out."""
+    """Plot the mappings side by side in the order of their addresses, without gaps."""
     left = 0.0
-    edge = 0.3 if len(snapshot) <= _MOST_WITH_EDGES else 0.0  # many edges would be all one saw
+    edge = 0.3 if len(snapshot) <= _MAX_WITH_EDGES else 0.0  # with more, edges would hide the colours
     seen: dict[Backing | None, Any] = {}
     for mapping in sorted(snapshot, key=lambda m: m.start):
         backing = mapping.backing
         colour, hatch = STYLES[backing]
-        width = (mapping.size + 1) ** 0.25  # so that a page can be seen beside a gigabyte
+        width = (mapping.size + 1) ** 0.25  # a page stays visible beside a gigabyte
         patch = axes.barh(
             0, width, left=left, color=colour, hatch=hatch, edgecolor="black", linewidth=edge
         )
@@ -193,7 +194,7 @@ def _draw_strip(axes: Axes, snapshot: Snapshot) -> None:
     order = [backing for backing in STYLES if backing in seen]
     axes.legend(
         [seen[backing] for backing in order],
-        [_label(backing) for backing in order],
+        [_escaped_label(backing) for backing in order],
         loc="upper center",
         ncols=len(order) or 1,
         bbox_to_anchor=(0.5, -0.35),
@@ -201,21 +202,19 @@ def _draw_strip(axes: Axes, snapshot: Snapshot) -> None:
     )
 
 
-def _mib(size: float) -> str:
+def _format_mib(size: float) -> str:
     return f"{size:,.0f}" if size >= 10 else f"{size:.1f}" if size >= 0.1 else "<0.1"  # noqa: PLR2004
 
 
-def _label(key: object) -> str:
-    if key is None:
-        return _UNKNOWN
-    return _plain(str(key)) or "(no name)"
+def _escaped_label(key: object) -> str:
+    return _escape(label(key))
 
 
-def _short(text: str, most: int = 44) -> str:
-    """The end of a long path, which tells more than its beginning."""
-    return text if len(text) <= most else f"…{text[1 - most :]}"
+def _truncate_left(text: str, limit: int = 44) -> str:
+    """Return at most `limit` characters: the end of a path identifies it best."""
+    return text if len(text) <= limit else f"…{text[1 - limit :]}"
 
 
-def _plain(text: str) -> str:
-    # "$" would begin a formula of matplotlib's.
-    return printable(text).replace("$", r"\$")
+def _escape(text: str) -> str:
+    # matplotlib renders text between "$" as a formula.
+    return sanitize(text).replace("$", r"\$")

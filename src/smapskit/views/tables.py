@@ -1,140 +1,130 @@
-"""Tables for a terminal that pmap does not have: groups of mappings, differences."""
+"""Tables for a terminal that pmap does not have: groups of mappings, processes, differences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
+from typing import Any
 
 from smapskit.model.diff import Difference
-from smapskit.model.mapping import Totals, Usage
-from smapskit.text import printable
+from smapskit.model.mapping import Usage
+from smapskit.model.totals import Totals
+from smapskit.text import sanitize
+from smapskit.views import columns
+from smapskit.views.columns import HEADINGS, UNKNOWN, label
 
-UNKNOWN = "-"
-_GROUP_COLUMNS = {
-    "Kbytes": "size",
-    "RSS": "rss",
-    "PSS": "pss",
-    "USS": "uss",
-    "Dirty": "dirty",
-    "Swap": "swap",
-}
-_DELTA_COLUMNS = {"Kbytes": "size", "RSS": "rss", "PSS": "pss", "Dirty": "dirty", "Swap": "swap"}
+_MIN_WIDTH = 7
 
 
-def format_groups(groups: MappingOf[object, Totals], total: Totals, by: str) -> str:
+def format_groups(groups: MappingOf[Any, Totals], total: Totals, by: str) -> str:
     """
-    A row a group with its sums in kB, the largest RSS first, and the sum of all.
+    Return one row per group with its sums in kB, the largest RSS first, and the total.
 
     Args:
-        groups: as `group_by` gives them.
+        groups: as `group_by` returns them.
         total: over all of them.
-        by: what they were grouped by: the last column's heading.
+        by: what the mappings were grouped by, the heading of the last column.
     """
 
-    def largest_first(entry: tuple[object, Totals]) -> tuple[int, int]:
+    def by_rss(entry: tuple[object, Totals]) -> tuple[int, int]:
         rss = entry[1].rss
         return (-1 if rss is None else rss, entry[1].size)
 
-    rows = [["Count", *_GROUP_COLUMNS, by.capitalize()]]
-    entries = sorted(groups.items(), key=largest_first, reverse=True)
-    for key, sums in [*entries, ("total kB", total)]:
-        figures = [getattr(sums, attribute) for attribute in _GROUP_COLUMNS.values()]
-        rows.append([str(sums.count), *map(_cell, figures), _group_name(key)])
+    rows = [["Count", *(HEADINGS[name] for name in columns.OF_GROUPS), by.capitalize()]]
+    for key, sums in sorted(groups.items(), key=by_rss, reverse=True):
+        rows.append([str(sums.count), *_cells(sums, columns.OF_GROUPS), label(key)])
+    rows.append([str(total.count), *_cells(total, columns.OF_GROUPS), "total kB"])
     return _with_total(rows)
-
-
-_SURVEY_COLUMNS = {"PSS": "pss", "USS": "uss", "RSS": "rss", "Swap": "swap"}
 
 
 def format_processes(rows: Iterable[tuple[int, Usage, str]], sort: str = "pss") -> str:
     """
-    A row a process with its sums in kB, the largest first, and the sum of what may be added up.
+    Return one row per process with its sums in kB, the largest first, and the total.
 
     Args:
-        rows: pid, sums and command line of each.
-        sort: the figure that the order follows: pss, uss, rss or swap.
+        rows: pid, sums and command line of each process.
+        sort: the value to sort by: pss, uss, rss or swap.
     """
-    entries = [(str(pid), usage, printable(command)) for pid, usage, command in rows]
-    return _survey_table("PID", "Command", entries, f"total kB, {len(entries)} processes", sort)
+    entries = [(str(pid), usage, sanitize(command)) for pid, usage, command in rows]
+    footer = f"total kB, {len(entries)} processes"
+    return _system_table("PID", "Command", entries, footer, sort)
 
 
-def format_shared_groups(
-    groups: MappingOf[object, tuple[int, Totals]], by: str, sort: str = "pss"
+def format_system_groups(
+    groups: MappingOf[Any, tuple[int, Totals]], by: str, sort: str = "pss"
 ) -> str:
     """
-    A row a group over all processes, with its sums in kB, the largest first.
+    Return one row per group over all processes, with its sums in kB, the largest first.
 
     Args:
-        groups: in how many processes there is one, and the sums over all of them.
-        by: what they were grouped by: the last column's heading.
+        groups: the number of processes that have such mappings, and the sums over all of them.
+        by: what the mappings were grouped by, the heading of the last column.
         sort: as in `format_processes`.
     """
-    entries = [(str(n), totals, _group_name(key)) for key, (n, totals) in groups.items()]
-    return _survey_table("Processes", by.capitalize(), entries, "total kB", sort)
+    entries = [(str(count), totals, label(key)) for key, (count, totals) in groups.items()]
+    return _system_table("Processes", by.capitalize(), entries, "total kB", sort)
 
 
-def _survey_table(
-    first: str, last: str, entries: Sequence[tuple[str, Usage, str]], foot: str, sort: str
+def _system_table(
+    first: str, last: str, entries: Sequence[tuple[str, Usage, str]], footer: str, sort: str
 ) -> str:
     def known_first(entry: tuple[str, Usage, str]) -> int:
-        figure: int | None = getattr(entry[1], sort)
-        return -1 if figure is None else figure
+        value: int | None = getattr(entry[1], sort)
+        return -1 if value is None else value
 
-    columns = list(_SURVEY_COLUMNS.values())
-    table = [[first, *_SURVEY_COLUMNS, last]]
+    names = columns.OF_PROCESSES
+    rows = [[first, *(HEADINGS[name] for name in names), last]]
     for head, usage, tail in sorted(entries, key=known_first, reverse=True):
-        table.append([head, *(_cell(getattr(usage, name)) for name in columns), tail])
-    # What processes share is in the RSS of each: their sum would say nothing.
+        rows.append([head, *_cells(usage, names), tail])
+    # Memory that processes share is in the RSS of each of them: their sum has no meaning.
     sums = [
         None if name == "rss" else sum(getattr(usage, name) or 0 for _, usage, _ in entries)
-        for name in columns
+        for name in names
     ]
-    table.append(["", *map(_cell, sums), foot])
-    return _with_total(table)
-
-
-def _with_total(rows: list[list[str]]) -> str:
-    """A table whose last row stands under a rule."""
-    widths = [max(7, *(len(row[at]) for row in rows)) for at in range(len(rows[0]) - 1)]
-    lines = list(_justified(rows, widths))
-    rule = " ".join("-" * width for width in widths)
-    return "\n".join([*lines[:-1], rule, lines[-1], ""])
-
-
-def _cell(figure: int | None) -> str:
-    return UNKNOWN if figure is None else str(figure)
+    rows.append(["", *map(_cell, sums), footer])
+    return _with_total(rows)
 
 
 def format_difference(difference: Difference) -> str:
-    """A row a change with its change of each figure in kB, the largest first, and the sum."""
-    rows = [["Change", *_DELTA_COLUMNS, "Address", "Perm", "Mapping"]]
+    """Return one row per change with the changes of values in kB, the largest first."""
+    names = columns.OF_CHANGES
+    rows = [["Change", *(HEADINGS[name] for name in names), "Address", "Perm", "Mapping"]]
     for change in difference.changes:
         mapping = change.mapping
-        was, now = (str(side[0].perms) if side else "" for side in (change.before, change.after))
-        perms = now if not was or was == now else f"{was}>{now}" if now else was
+        old, new = (str(side[0].perms) if side else "" for side in (change.before, change.after))
+        perms = new if not old or old == new else f"{old}>{new}" if new else old
         rows.append(
             [
                 change.kind.value,
-                *(_signed(change.deltas.get(name, 0)) for name in _DELTA_COLUMNS.values()),
+                *(_signed(change.deltas.get(name, 0)) for name in names),
                 f"{mapping.start:016x}",
                 perms,
-                printable(mapping.pathname) or "[ anon ]",
+                label(mapping.pathname),
             ]
         )
     deltas = difference.deltas
-    sums = [_signed(deltas.get(name, 0)) for name in _DELTA_COLUMNS.values()]
-    rows.append(["total kB", *sums, "", "", ""])
+    rows.append(["total kB", *(_signed(deltas.get(name, 0)) for name in names), "", "", ""])
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
     lines = [line.rstrip() for line in _justified(rows, widths, left=(0, 6, 7))]
-    counts = [f"{count} {kind}" for kind, count in difference.counts().items()]
-    last = ", ".join([*counts, f"{difference.unchanged} unchanged"])
-    return "\n".join([*lines, last, ""])
+    counts = [f"{count} {kind}" for kind, count in difference.counts.items()]
+    footer = ", ".join([*counts, f"{difference.unchanged} unchanged"])
+    return "\n".join([*lines, footer, ""])
 
 
-def _group_name(key: object) -> str:
-    if key is None:
-        return "[ not known ]"
-    return printable(str(key)) or "[ anon ]"
+def _with_total(rows: list[list[str]]) -> str:
+    """Return a table with a separator line above its last row."""
+    widths = [max(_MIN_WIDTH, *(len(row[at]) for row in rows)) for at in range(len(rows[0]) - 1)]
+    lines = list(_justified(rows, widths))
+    separator = " ".join("-" * width for width in widths)
+    return "\n".join([*lines[:-1], separator, lines[-1], ""])
+
+
+def _cells(usage: Usage, names: Sequence[str]) -> list[str]:
+    return [_cell(getattr(usage, name)) for name in names]
+
+
+def _cell(value: int | None) -> str:
+    return UNKNOWN if value is None else str(value)
 
 
 def _signed(delta: int) -> str:
@@ -144,7 +134,7 @@ def _signed(delta: int) -> str:
 def _justified(
     rows: Iterable[list[str]], widths: list[int], left: tuple[int, ...] = ()
 ) -> Iterator[str]:
-    """The cells to the right of their columns, the last one, and those named, to the left."""
+    """Return lines: cells right-justified, the last one and those in `left` left-justified."""
     for *cells, last in rows:
         padded = [
             cell.ljust(width) if at in left else cell.rjust(width)
