@@ -234,9 +234,13 @@ def _concatenate_integers(arrays: list[Any], dtype: Any) -> Any:
 def _in_unit(column: Any, unit: Unit) -> Any:
     if unit == "MiB":
         return column / 1024
-    if unit == "bytes" and len(column) and column.max() > _MAX_INT64 // 1024:
-        column = column.astype(np.uint64 if isinstance(column, np.ndarray) else "UInt64")
-    return column * _PER_KB[unit] if unit == "bytes" else column
+    if unit == "kB":
+        return column
+    is_array = isinstance(column, np.ndarray)
+    known = column if is_array else column[~column.isna()]
+    if len(known) and known.max() > _MAX_INT64 // 1024:  # nearly the whole address space
+        column = column.astype(np.uint64 if is_array else "UInt64")
+    return column * 1024
 
 
 def _categorical(values: Sequence[Any], enum: type[StrEnum]) -> pd.Categorical:

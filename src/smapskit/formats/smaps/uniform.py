@@ -176,9 +176,9 @@ class Template:
 
     def _parse_irregular(self, text: bytes) -> RawRecord | None:
         """Parse one record line by line; None if it has other fields than the template."""
-        record = _parse_single(text.split(b"\n")[:-1], self._file, dict(zip(
-            self.field_names, self.styles, strict=True
-        )))
+        parser = LineParser(self._file)
+        parser.learn(self.styles, ())
+        record = _parse_single(text.split(b"\n")[:-1], parser)
         if record is None or record.names != self.field_names:
             return None
         if not all(isinstance(value, int) for value in record.extra.values()):
@@ -262,24 +262,17 @@ def _learn_styles(chunk: bytes, file: ProcFile) -> list[FieldStyle] | None:
             break
         lines.append(line)
         begin = end + 1
-    styles: dict[str, FieldStyle] = {}
-    record = _parse_single(lines, file, styles)
-    # A field that occurs twice has more lines than names.
-    if record is None or len(record.names) != len(lines) - 1:
-        return None
-    return [styles[name] for name in record.names]
-
-
-def _parse_single(
-    lines: list[bytes], file: ProcFile, styles: dict[str, FieldStyle]
-) -> RawRecord | None:
-    """Parse the lines of one record; None where they are anything else."""
     parser = LineParser(file)
-    parser.styles = styles
+    record = _parse_single(lines, parser)
+    return None if record is None else [parser.styles[name] for name in record.names]
+
+
+def _parse_single(lines: list[bytes], parser: LineParser) -> RawRecord | None:
+    """Parse the lines of one record; None where they are anything else."""
     try:
-        before = parser.parse(lines)
-        records = parser.finish()
+        records = parser.parse(lines) + parser.finish()
     except ParseError:
         return None
-    is_single = len(records) == 1 and not before and len(records[0].names) == len(lines) - 1
+    # A field that occurs twice has more lines than names.
+    is_single = len(records) == 1 and len(records[0].names) == len(lines) - 1
     return records[0] if is_single and not parser.notes else None
