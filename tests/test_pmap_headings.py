@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -182,6 +184,13 @@ class TestRefusedHeadings:
     def test_by_name(self, old: str, new: str, message: str) -> None:
         refused(EXTENDED.replace(old, new), f"line 2: {message}", 2)
 
+    def test_a_damaged_heading_that_contains_the_name_of_a_command(self) -> None:
+        refused(
+            EXTENDED.split("\n", 1)[1].replace("Mapping", "map-ing"),
+            "expected a known column, got 'map-ing'",
+            1,
+        )
+
     def test_one_damaged_letter_of_busybox(self) -> None:
         for old, new in (
             ("PSS", "PSs?"),
@@ -337,3 +346,14 @@ def test_a_shared_memory_segment_without_inode_is_printed_by_name() -> None:
         assert any(line.endswith(" /SYSV0108cd26") for line in table.splitlines())
         assert smapskit.parse_pmap(table)[1].pathname == "/SYSV0108cd26"
     assert "SYSV0108cd26" in smapskit.format_pmap(snapshot, "XX")
+
+
+def test_a_reference_reader_agrees() -> None:
+    ran = subprocess.run(
+        [sys.executable, ROOT / "tests" / "fuzz" / "pmap_headings.py", "--cases", "2000"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "2,000 cases, seed 1: 0 differences" in ran.stdout

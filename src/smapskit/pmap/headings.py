@@ -68,8 +68,9 @@ def dialects_of(words: Sequence[str], dialects: Sequence[Dialect]) -> list[Diale
         dialects: the known ones.
 
     Returns:
-        The dialects that have this heading. For another heading one with its columns in its
-        order; where busybox could have printed these columns, first with busybox's meaning.
+        The dialects that have this heading. For another heading, one with its columns in its
+        order. Where the mode tells that a column means something else (the Dirty of busybox
+        is Private_Dirty), that one too, before it.
 
     Raises:
         ParseError: without a line, for a word that cannot be mapped, a column that is there
@@ -89,17 +90,13 @@ def dialects_of(words: Sequence[str], dialects: Sequence[Dialect]) -> list[Diale
     for column in _REQUIRED:
         if column not in columns:
             raise ParseError(f"expected a heading with a column {COLUMNS[column].words[0]}")
-    raw = [
-        Dialect(dialect.name, tuple(words), tuple(map(own.__getitem__, folded)))
-        for dialect in dialects
-        if RAW_MODE in dialect.columns
-        and (folded := [word.casefold() for word in words])
-        and (own := dict(zip(map(str.casefold, dialect.headings), dialect.columns, strict=True)))
-        and own.keys() >= set(folded)
-    ]
-    if raw:
+    mapped = Dialect("procps", tuple(words), tuple(columns))
+    others = [_in_words_of(dialect, words) for dialect in dialects if RAW_MODE in dialect.columns]
+    with_raw_mode = [other for other in others if other and other.figures != mapped.figures]
+    if with_raw_mode:
         columns[columns.index(MODE)] = PADDED_MODE
-    return [*raw, Dialect("procps", tuple(words), tuple(columns))]
+        mapped = mapped._replace(columns=tuple(columns))
+    return [*with_raw_mode, mapped]
 
 
 def check_detailed(words: Sequence[str]) -> None:
@@ -139,6 +136,14 @@ def field_names(words: Sequence[str]) -> tuple[list[str], bool]:
 
 def _fits(words: Iterable[str], dialect: Dialect) -> bool:
     return [*map(str.casefold, words)] == [*map(str.casefold, dialect.headings)]
+
+
+def _in_words_of(dialect: Dialect, words: Sequence[str]) -> Dialect | None:
+    """Return the columns that words have in a dialect; None where it lacks one of them."""
+    own = dict(zip(map(str.casefold, dialect.headings), dialect.columns, strict=False))
+    columns = [own.get(word.casefold()) for word in words]
+    known = tuple(column for column in columns if column is not None)
+    return Dialect(dialect.name, tuple(words), known) if len(known) == len(words) else None
 
 
 def _column(word: str) -> str | None:

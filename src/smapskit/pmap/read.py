@@ -154,14 +154,14 @@ class _Section:
             self.total = (number, line)
         elif RULE_LINE.fullmatch(line):
             return
-        elif not self.has_begun and texts.is_command(line):
-            self._note(texts.NOTE_COMMAND)
-            return
         elif is_heading(words := split_heading(line), DIALECTS):
             if self.table is not None:
                 message = "expected one heading, before the rows"
                 raise self._error(message, number, line)
             self.table = self._table_of_heading(words, number, line)
+        elif not self.has_begun and texts.is_command(line):
+            self._note(texts.NOTE_COMMAND)
+            return
         else:
             expected = _EXPECTED_ROW if self.table is None else self.table.expected_row
             raise self._error(expected, number, line)
