@@ -339,6 +339,13 @@ class TestWithoutHeading:
         refused(rows, "expected a row of .*, as the first one is", 2)
 
 
+@pytest.mark.parametrize("heading", ["", "Address Kbytes RSS Dirty Mode Mapping\n"])
+def test_totals_of_more_columns_than_the_rows_have(heading: str) -> None:
+    text = f"{heading}00400000 8 7 4 r-x-- a\ntotal 8 7 4"
+    assert smapskit.parse_pmap(f"{text} -\n").totals().size == 8
+    refused(f"{text} 1\n", "expected 3 totals, got 4", 2 + bool(heading))
+
+
 def test_a_shared_memory_segment_without_inode_is_printed_by_name() -> None:
     snapshot = smapskit.parse_pmap(SLES)
     for layout in ("short", "extended", "device"):

@@ -140,7 +140,7 @@ class _Section:
         self.last = (number, line)
         if self.total is not None:
             self._check_after_total(number, line)
-            self._note(NOTE_TRAILING)
+            self._note(texts.NOTE_CUT_OUT if texts.is_ellipsis(line) else NOTE_TRAILING)
             return
         if self.table is None:
             self.table = _table_without_heading(line)
@@ -242,7 +242,11 @@ class _Section:
         before: Counter[str],
     ) -> None:
         """Hold the totals that the text carries against the sums over its rows."""
-        for what, said in table.totals_said(line).items():
+        try:
+            totals = table.totals_said(line)
+        except ParseError as error:
+            raise self._error(error.message, number, line) from None
+        for what, said in totals.items():
             summed = _sum(mappings, what)
             if said is None or summed is None:
                 continue
@@ -344,7 +348,12 @@ class _PlainTable:
             self.notes.append(f"the rows fit several pmaps: columns read as those of {name}")
 
     def totals_said(self, line: bytes) -> dict[str, int | None]:
-        """The sums that a text's own last line gives."""
+        """
+        The sums that a text's own last line gives.
+
+        Raises:
+            ParseError: without a line, for totals of columns that the rows do not have.
+        """
         if device := DEVICE_TOTAL_LINE.fullmatch(line):
             return dict(zip(DEVICE_TOTALS, map(int, device.groups()), strict=True))
         if sles := SLES_TOTAL_LINE.fullmatch(line):
@@ -352,6 +361,9 @@ class _PlainTable:
         if total := TOTAL_LINE.fullmatch(line):
             words = total[1].split()
             figures = [None if word == b"-" else int(word.rstrip(b"Kk")) for word in words]
+            count = len(self.dialect.figures)
+            if any(figure is not None for figure in figures[count:]):
+                raise ParseError(f"expected {count} totals, got {len(figures)}")
             return dict(zip(self.dialect.figures, figures, strict=False))
         return {}
 
