@@ -56,7 +56,7 @@ FEW = 1000
 class Outcome(NamedTuple):
     """What one reading returned."""
 
-    count: int
+    mappings: int
     command: str | None
     has_note: bool = False
 
@@ -122,18 +122,16 @@ def signals_during_reads(number: signal.Signals, times: int, mappings: int) -> C
         read = READERS[turn % len(READERS)]
         with many_mappings(mappings) as (pid, command):
             whole = Path(f"/proc/{pid}/maps").read_bytes().count(b"\n")
-            delay = random.uniform(0, seconds[read])  # noqa: S311
+            delay = random.uniform(0, seconds[read])
             timer = threading.Timer(delay, os.kill, (pid, number))
             timer.start()
-            try:
+            result = "error"
+            with contextlib.suppress(smapskit.ProcessNotFound):
                 outcome = read(pid)
-            except smapskit.ProcessNotFound:
-                result = "error"
-            else:
                 result = _judge(outcome, whole, command)
+                if result == "WRONG":
+                    print(f"{read.__name__}: {outcome}, expected {whole} mappings", flush=True)
             timer.join()
-        if result == "WRONG":
-            print(f"{read.__name__}: {outcome}, expected {whole} of {command[:40]}...", flush=True)
         found[result] += 1
     return found
 
@@ -144,7 +142,7 @@ def _judge(outcome: Outcome, whole: int, command: str) -> str:
     # The table replaces the newlines of the command line and may cut it.
     is_old = outcome.command is None or outcome.command.startswith(command[:20])
     is_new = outcome.command is None or outcome.command.strip("[]").startswith("sleep")
-    if (is_old and outcome.count == whole) or (is_new and 0 < outcome.count < FEW):
+    if (is_old and outcome.mappings == whole) or (is_new and 0 < outcome.mappings < FEW):
         return "complete"
     return "WRONG"
 
@@ -162,7 +160,7 @@ def short_lives(seconds: float) -> Counter[str]:
                 pid = int(shell.stdout.readline())
                 with contextlib.suppress(smapskit.ProcessNotFound):
                     while True:
-                        read = random.choice((smapskit.read, smapskit.read_maps))  # noqa: S311
+                        read = random.choice((smapskit.read, smapskit.read_maps))
                         result = "error"
                         try:
                             snapshot = read(pid)
@@ -205,7 +203,9 @@ def main(arguments: list[str] | None = None) -> int:
     ):
         counts = {key: found[key] for key in ("complete", "error", "note", "WRONG")}
         total = sum(found.values())
-        print(f"{name}: {total} readings,", *(f"{key} {n}" for key, n in counts.items()), flush=True)
+        print(
+            f"{name}: {total} readings,", *(f"{key} {n}" for key, n in counts.items()), flush=True
+        )
         wrong += found["WRONG"]
     return 1 if wrong else 0
 
