@@ -238,7 +238,7 @@ class TestLive:
             "print('ready', flush=True); input()"
         )
         child = start(sys.executable, "-c", program)
-        pieces = list(procfs.pieces(child.pid, "smaps"))
+        pieces = list(procfs.ProcessText(child.pid, "smaps"))
         assert len(pieces) > 2
         snapshot = smapskit.read(child.pid)
         assert snapshot.check() == []

@@ -9,14 +9,15 @@ complete, is made of it at the end.
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence, Sized
 from collections.abc import Mapping as MappingOf
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -26,8 +27,9 @@ import attrs
 
 from smapskit import process, procfs
 from smapskit.aggregate import GroupName, added, totals
-from smapskit.errors import ParseError, ProcessNotFound
+from smapskit.errors import ParseError, ProcessNotFound, SmapskitError
 from smapskit.records import COUNTERS, Mapping, Totals
+from smapskit.smaps.sums import Sums
 from smapskit.snapshot import Snapshot
 from smapskit.texts import printable
 
@@ -53,6 +55,10 @@ def sample(
     """
     Read a process again and again, at steady intervals, until it ends.
 
+    It ends also if its pid is given to another process. When it calls exec, the snapshots that
+    follow have the new command line; a sample during which it calls exec again and again is
+    left out.
+
     The moments are whole intervals after the first: a slow reading delays none but itself,
     and one that takes longer than the interval leaves moments out.
 
@@ -64,11 +70,11 @@ def sample(
 
     Raises:
         ProcessNotFound: there is none at the first reading; later it is the end.
-        AccessDenied, Unsupported: as `smapskit.read`.
+        AccessDenied, Unsupported, OSError: as `smapskit.read`, at any reading.
         ValueError: an interval that is not above 0.
     """
     _expect_interval(interval)
-    return _steadily(partial(read, pid), interval, duration)
+    return _steadily(partial(read, pid), pid, interval, duration)
 
 
 def _expect_interval(interval: float) -> None:
@@ -80,26 +86,31 @@ Moment = TypeVar("Moment", bound=Sized)
 
 
 def _steadily(
-    read: Callable[[], Moment], interval: float, duration: float | None
+    read: Callable[[], Moment], pid: int, interval: float, duration: float | None
 ) -> Iterator[Moment]:
-    begin = time.monotonic()
-    yield read()
-    # Counted in ticks: in seconds, 3 times 0.1 would be more than 0.3.
-    last = math.inf if duration is None else math.floor(duration / interval + 1e-9)
-    tick = 0
-    while True:
-        tick = max(tick, int((time.monotonic() - begin) / interval)) + 1
-        if tick > last:
-            return
-        due = tick * interval
-        time.sleep(max(0.0, begin + due - time.monotonic()))
-        try:
-            moment = read()
-        except ProcessNotFound:
-            return
-        if not moment:  # a zombie, or about to be one
-            return
-        yield moment
+    with procfs.ProcessHandle(pid) as handle:
+        begin = time.monotonic()
+        yield read()
+        # Counted in ticks: in seconds, 3 times 0.1 would be more than 0.3.
+        last = math.inf if duration is None else math.floor(duration / interval + 1e-9)
+        tick = 0
+        while True:
+            tick = max(tick, int((time.monotonic() - begin) / interval)) + 1
+            if tick > last:
+                return
+            due = tick * interval
+            time.sleep(max(0.0, begin + due - time.monotonic()))
+            try:
+                moment = read()
+            except procfs.ExecDuringRead:
+                continue
+            except ProcessNotFound:
+                return
+            if not moment:  # a zombie, or about to be one
+                return
+            if not handle.exists():  # what was read may be another process with this pid
+                return
+            yield moment
 
 
 @attrs.frozen
@@ -287,7 +298,8 @@ def record(
     """
     Sample a process until it ends, and keep the sums.
 
-    Ctrl-C (KeyboardInterrupt) ends it like the end of the process: nothing is lost.
+    Ctrl-C (KeyboardInterrupt) ends it like the end of the process: nothing is lost. When the
+    process calls exec, the recording goes on with an event `exec: COMMAND`.
 
     Args:
         pid: of the process.
@@ -301,53 +313,98 @@ def record(
         each: called with the rows of each moment, to show progress.
 
     Raises:
-        ProcessNotFound, AccessDenied, Unsupported: at the first reading, as `smapskit.read`.
+        ProcessNotFound, Unsupported: at the first reading, as `smapskit.read`.
+        AccessDenied, OSError: the process can't be read, such as for too many open files. What
+            was recorded before is complete in the file.
         OSError: the file can't be written; what stands in it then can be read.
     """
     _expect_interval(interval)
     reader = _TimedReader(pid, by)
-    moments = _steadily(reader, interval, duration)
+    moments = reader.moments(interval, duration)
     found = next(moments)
     name = getattr(by, "__name__", "a function") if callable(by) else by
-    about = Recording((), pid, procfs.read_command(pid), interval, name)
+    about = Recording((), pid, reader.command, interval, name)
     rows: list[Row] = []
-    with _open(path, about) as keep:
+    failure: Exception | None = None
+    with closing(moments), _open(path, about) as keep:
         try:
             while True:
                 rows += found
                 keep(found)
                 if each is not None:
                     each(found)
-                found = next(moments)
+                try:
+                    found = next(moments)
+                except (SmapskitError, OSError) as error:
+                    failure = error  # raised when the file is complete
+                    break
         except (StopIteration, KeyboardInterrupt):
             pass
     recording = attrs.evolve(about, rows=tuple(rows))
     if path is not None and Path(path).suffix == ".parquet":
         recording.save(path)
         journal(Path(path)).unlink()
+    if failure is not None:
+        raise failure
     return recording
 
 
 class _TimedReader:
-    """Reads sums as rows, and knows when it did and how long it took."""
+    """
+    Reads sums as rows, with the time of each reading, its duration, and a row for each exec.
+
+    Attributes:
+        command: the command line at the last reading.
+    """
 
     def __init__(self, pid: int, by: By | None) -> None:
         self.pid = pid
         self.by: Any = _each_mapping if by == "mapping" else by
         self.begin: float | None = None
+        self.command: str | None = None
+        self._space: procfs.AddressSpace | None = None
+        self._has_called_exec = False
 
-    def __call__(self) -> list[Row]:
+    def moments(self, interval: float, duration: float | None) -> Generator[list[Row], None, None]:
+        """Yield the rows of each sample."""
+        try:
+            yield from _steadily(self._read, self.pid, interval, duration)
+        finally:
+            if self._space is not None:
+                self._space.close()
+
+    def _read(self) -> list[Row]:
         moment = datetime.now(UTC)
         at = time.monotonic()
         if self.begin is None:
             self.begin = at
-        groups = process.read_sums(self.pid, self.by)
+        sums = self._read_address_space()
         reading = round(time.monotonic() - at, 6)
         seconds = round(at - self.begin, 6)
-        return [
-            Row(moment, seconds, reading, "not known" if key is None else str(key), *sums)
-            for key, sums in groups.items()
+        rows = [
+            Row(moment, seconds, reading, "not known" if key is None else str(key), *group)
+            for key, group in sums.items()
         ]
+        if rows and self._has_called_exec:
+            event = f"exec: {self.command}"
+            rows.insert(0, Row(moment, seconds, 0.0, "", totals(()), 0, event))
+            self._has_called_exec = False
+        return rows
+
+    def _read_address_space(self) -> dict[Any, Sums]:
+        """Read the sums of one address space, and note whether it is another than before."""
+        for _ in range(process.ATTEMPTS):
+            if self._space is None or not self._space.exists():
+                space = procfs.AddressSpace(self.pid)
+                if self._space is not None:
+                    self._space.close()
+                    self._has_called_exec = True
+                self._space = space
+            reading = process.read_sums_text(self.pid, self.by, procfs.PROC)
+            self.command = reading.command
+            if not reading.value or self._space.exists():
+                return reading.value
+        raise procfs.ExecDuringRead(errno.ESRCH, f"process {self.pid} keeps calling exec")
 
 
 def _each_mapping(mapping: Mapping) -> str:

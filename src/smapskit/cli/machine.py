@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from smapskit import machine
 from smapskit.cli.common import FAILURE, Parser, complain
-from smapskit.errors import SmapskitError
+from smapskit.errors import SmapskitError, shown
 from smapskit.exports import cell
 from smapskit.tables import format_processes, format_shared_groups
 from smapskit.texts import printable
@@ -25,7 +27,7 @@ def run(words: Sequence[str]) -> int:
     try:
         with _progress() as each:
             survey = machine.survey(options.by, each=each)
-    except SmapskitError as error:
+    except (SmapskitError, OSError) as error:
         complain(error)
         return FAILURE
     if options.json or options.csv:
@@ -43,14 +45,15 @@ def run(words: Sequence[str]) -> int:
     else:
         processes = ((each.pid, each.usage, each.command) for each in survey.processes)
         sys.stdout.write(format_processes(processes, options.sort))
-    if survey.unreadable:
-        sys.stdout.flush()
-        count = len(survey.unreadable)
-        print(
-            f"smapskit: {count} more could not be read ({next(iter(survey.unreadable.values()))})",
-            file=sys.stderr,
-        )
+    sys.stdout.flush()
+    for reason, count in _reasons(survey.unreadable).items():
+        print(f"smapskit: {count} more could not be read ({shown(reason)})", file=sys.stderr)
     return 0
+
+
+def _reasons(unreadable: Mapping[int, str]) -> Counter[str]:
+    """How many processes could not be read, by the reason without the pid."""
+    return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
 
 
 def parser() -> Parser:
@@ -84,8 +87,8 @@ def _rows(survey: machine.Survey, by: str | None, sort: str) -> Iterator[dict[st
             for key, sums in survey.groups.items()
         ]
     for head, usage in sorted(entries, key=lambda e: getattr(e[1], sort) or 0, reverse=True):
-        shown = {k: printable(v) if isinstance(v, str) else v for k, v in head.items()}
-        yield shown | {name: getattr(usage, name) for name in _FIGURES}
+        safe = {k: printable(v) if isinstance(v, str) else v for k, v in head.items()}
+        yield safe | {name: getattr(usage, name) for name in _FIGURES}
 
 
 @contextmanager

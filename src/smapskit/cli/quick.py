@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from smapskit import procfs
-from smapskit.errors import SmapskitError
+from smapskit.errors import ProcessNotFound, SmapskitError
 from smapskit.pmap.dialects import WRITTEN
 from smapskit.pmap.plain import first_line, mode_of, name_of, plain_table
 from smapskit.smaps.few import Few
@@ -36,7 +36,14 @@ def run(words: Sequence[str]) -> int | None:
     letters = "".join(options)
     status = 0
     for word in pids:
-        text = _table(int(word), quiet="q" in letters, show_path="p" in letters)
+        try:
+            text = _table(int(word), quiet="q" in letters, show_path="p" in letters)
+        except ProcessNotFound as error:
+            from smapskit.cli.common import complain, status_of  # noqa: PLC0415
+
+            complain(error)
+            status |= status_of(error)
+            continue
         if text is None:
             from smapskit.cli import show  # noqa: PLC0415  it knows more, and takes longer
 
@@ -51,8 +58,9 @@ def _table(pid: int, *, quiet: bool, show_path: bool) -> str | None:
     few = Few(_FIELDS)
     names: dict[tuple[bytes, ...], str] = {}
     rows: list[tuple[Any, ...]] = []
+    text = procfs.ProcessText(pid, "smaps")
     try:
-        for part in whole_records(procfs.pieces(pid, "smaps")):
+        for part in whole_records(text):
             found = few.rows(part)
             if found is None:
                 return None
@@ -64,8 +72,12 @@ def _table(pid: int, *, quiet: bool, show_path: bool) -> str | None:
                 size, rss, shared, private = map(int, figures)
                 mode = mode_of(perms.decode())
                 rows.append((int(start, 16), size, rss, shared + private, mode, names[key]))
-        lines = [first_line(pid, procfs.read_command(pid))]
-    except SmapskitError:
+    except (SmapskitError, OSError) as error:
+        if isinstance(error, ProcessNotFound) and not isinstance(error, procfs.ExecDuringRead):
+            raise
         return None
+    if not text.is_steady:
+        return None
+    lines = [first_line(pid, text.command)]
     lines += plain_table(rows, WRITTEN["extended"], quiet=quiet)
     return "\n".join(lines) + "\n"
