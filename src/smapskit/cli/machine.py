@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,9 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from smapskit import machine
-from smapskit.cli.common import FAILURE, Parser, complain
+from smapskit.cli.common import FAILURE, Parser, complain, print_line
 from smapskit.errors import SmapskitError
-from smapskit.exports import cell
+from smapskit.exports import cell, csv_row
 from smapskit.tables import format_processes, format_shared_groups
 from smapskit.texts import printable
 
@@ -25,7 +24,7 @@ def run(words: Sequence[str]) -> int:
     try:
         with _progress() as each:
             survey = machine.survey(options.by, each=each)
-    except SmapskitError as error:
+    except (SmapskitError, OSError) as error:
         complain(error)
         return FAILURE
     if options.json or options.csv:
@@ -34,9 +33,9 @@ def run(words: Sequence[str]) -> int:
             missing = {str(pid): why for pid, why in survey.unreadable.items()}
             print(json.dumps({"rows": rows, "unreadable": missing}, indent=1))
         else:
-            writer = csv.DictWriter(sys.stdout, rows[0] if rows else (), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+            heading = ["pid", "command"] if options.by is None else [options.by, "processes"]
+            sys.stdout.write(csv_row([*heading, *_FIGURES]))
+            sys.stdout.writelines(csv_row(map(cell, row.values())) for row in rows)
     elif options.by:
         groups = {key: (sums.processes, sums.totals) for key, sums in survey.groups.items()}
         sys.stdout.write(format_shared_groups(groups, options.by, options.sort))
@@ -45,11 +44,8 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.write(format_processes(processes, options.sort))
     if survey.unreadable:
         sys.stdout.flush()
-        count = len(survey.unreadable)
-        print(
-            f"smapskit: {count} more could not be read ({next(iter(survey.unreadable.values()))})",
-            file=sys.stderr,
-        )
+        first = next(iter(survey.unreadable.values()))
+        print_line(f"{len(survey.unreadable)} more could not be read ({first})")
     return 0
 
 
