@@ -164,6 +164,25 @@ def test_ctrl_c_in_a_table_ends_it_by_its_signal(
     assert ran.returncode == -signal.SIGINT
 
 
+@needs_linux
+def test_ctrl_c_while_parquet_is_made_names_the_samples(sleeper: int, tmp_path: Path) -> None:
+    program = (
+        "import signal, smapskit.cli, smapskit.recording\n"
+        "def interrupted(*_): signal.raise_signal(signal.SIGINT)\n"
+        "smapskit.recording._write_parquet = interrupted\n"
+        "smapskit.cli.run()\n"
+    )
+    words = ["record", "-i", "0.02", "-t", "0.1", "-o", str(tmp_path / "run.parquet")]
+    command = [sys.executable, "-c", program, *words, str(sleeper)]
+    ran = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=unmeasured(), timeout=20
+    )
+    (part,) = tmp_path.iterdir()
+    assert ran.stderr == f"smapskit: interrupted; the samples are in {part}\n"
+    assert ran.returncode == -signal.SIGINT
+    assert len(smapskit.Recording.load(part).rows) > 1
+
+
 # ---- nothing else on standard output ---------------------------------------------------------
 
 

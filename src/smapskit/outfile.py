@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -47,6 +48,12 @@ def create_beside(path: Path, suffix: str, *, private: bool = False) -> tuple[in
         beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}{suffix}")
         with suppress(FileExistsError):
             return create(beside, private=private), beside
+
+
+def files_beside(path: Path, suffix: str) -> Iterator[Path]:
+    """The files that `create_beside` created, by whichever process."""
+    name = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{8}}{re.escape(suffix)}")
+    return (file for file in path.parent.iterdir() if name.fullmatch(file.name))
 
 
 @contextmanager

@@ -366,24 +366,23 @@ class Output:
         """Refuse a Parquet file that another recorder collects the samples of."""
         if not self._is_parquet:
             return
-        prefix = f"{self.target.name}."
-        for other in self.target.parent.iterdir():
-            is_part = other.name.startswith(prefix) and other.suffix == ".part"
-            if is_part and other != self.partial and not other.is_symlink():
+        for other in outfile.files_beside(self.target, ".part"):
+            if other != self.partial:
                 try:
                     os.close(outfile.lock_path(other))
                 except BlockingIOError as error:
                     error.filename = str(self.target)
                     raise
-                except OSError:  # gone, or another user's
+                except OSError:  # gone, a link, or another user's
                     continue
 
     def begin(self, about: Recording) -> None:
         """Write what precedes the samples; the file is at its place from here on."""
-        self._writer = Writer(self._file, about)
+        writer = Writer(self._file, about)
         if self.partial != self.target and not self._is_parquet:
             self.partial.replace(self.target)
             self.partial = self.target
+        self._writer = writer
 
     def write(self, rows: Iterable[Row]) -> None:
         """Write and flush the rows of one sample."""
@@ -478,7 +477,10 @@ class _StoredRows(Sequence[Row]):
 
 
 def _file_state(path: Path) -> tuple[int, ...] | None:
-    found = path.stat()
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
     if not stat.S_ISREG(found.st_mode):
         return None
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
