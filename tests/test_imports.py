@@ -15,7 +15,7 @@ from conftest import unmeasured
 ROOT = Path(smapskit.__file__).parent
 # From the ground up; rooms on one floor do not import each other.
 FLOORS = [
-    {"errors", "version", "flags"},
+    {"errors", "version", "flags", "outfile"},
     {"classify", "texts", "procfs"},
     {"records"},
     {"aggregate"},

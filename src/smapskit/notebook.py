@@ -22,7 +22,7 @@ def snapshot_html(snapshot: Snapshot) -> str:
     who = " ".join(
         part
         for part in (
-            f"process {snapshot.pid}" if snapshot.pid is not None else "",
+            f"process {_safe(str(snapshot.pid))}" if snapshot.pid is not None else "",
             f"<code>{_safe(shortened(snapshot.command, 100))}</code>" if snapshot.command else "",
             f"{len(snapshot)} mappings",
             f"at {snapshot.time:%Y-%m-%d %H:%M:%S} UTC" if snapshot.time else "",
@@ -33,8 +33,8 @@ def snapshot_html(snapshot: Snapshot) -> str:
     rows = [
         [
             (f"<code>{m.start:x}</code>", _NUMBER),
-            (f"<code>{m.perms}</code>", _WORD),
-            (m.backing or _UNKNOWN, _WORD),
+            (f"<code>{_safe(str(m.perms))}</code>", _WORD),
+            (_safe(m.backing or _UNKNOWN), _WORD),
             *((_figure(getattr(m, name)), _NUMBER) for name in _FIGURES),
             (_safe(m.pathname), _WORD),
         ]

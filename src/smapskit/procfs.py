@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final, NoReturn, Self
 
-from smapskit.errors import AccessDenied, ProcessNotFound, Unsupported
+from smapskit.errors import AccessDenied, ProcessNotFound, Unsupported, shown
 
 PROC: Final = "/proc"
 KERNEL_THREAD: Final = 0x00200000
@@ -330,13 +330,14 @@ def explain(error: OSError, pid: int, name: str, proc: str | os.PathLike[str] = 
         raise ProcessNotFound(errno.ESRCH, f"process {pid} has no memory map") from error
     msg = f"no process {pid}"
     if _hides_others(proc):
-        msg += f" that this user may see: {os.fspath(proc)} hides those of others (hidepid)"
+        msg += f" that this user may see: {shown(os.fspath(proc))} hides those of others (hidepid)"
     raise ProcessNotFound(errno.ESRCH, msg) from error
 
 
 def no_procfs(proc: str | os.PathLike[str], cause: OSError | None = None) -> NoReturn:
     """Say that this system has no /proc of Linux's."""
-    msg = f"{os.fspath(proc)} is no Linux procfs: live reading needs one, saved captures do not"
+    name = shown(os.fspath(proc))
+    msg = f"{name} is no Linux procfs: live reading needs one, saved captures do not"
     raise Unsupported(errno.ENOSYS, msg) from cause
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, overload
 import attrs
 
 from smapskit import aggregate
+from smapskit.errors import shown
 from smapskit.records import COUNTERS, Mapping, Rollup, Totals, kernel_fields
 
 if TYPE_CHECKING:
@@ -205,8 +206,8 @@ class Snapshot(Sequence[Mapping]):
         return faults
 
     def __repr__(self) -> str:
-        who = "" if self.pid is None else f" of {self.pid}"
-        command = f" ({shortened(self.command)})" if self.command else ""
+        who = "" if self.pid is None else f" of {shown(str(self.pid))}"
+        command = f" ({shown(shortened(self.command))})" if self.command else ""
         total = self.totals()
         figures = [("size", total.size), ("rss", total.rss), ("pss", total.pss)]
         said = ", ".join(f"{what} {kb:,} kB" for what, kb in figures if kb is not None)

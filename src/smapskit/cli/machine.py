@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import sys
@@ -12,9 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from smapskit import machine
-from smapskit.cli.common import FAILURE, Parser, complain
-from smapskit.errors import SmapskitError, shown
-from smapskit.exports import cell
+from smapskit.cli.common import FAILURE, Parser, complain, print_line
+from smapskit.errors import SmapskitError
+from smapskit.exports import cell, csv_row
 from smapskit.tables import format_processes, format_shared_groups
 from smapskit.texts import printable
 
@@ -36,9 +35,9 @@ def run(words: Sequence[str]) -> int:
             missing = {str(pid): why for pid, why in survey.unreadable.items()}
             print(json.dumps({"rows": rows, "unreadable": missing}, indent=1))
         else:
-            writer = csv.DictWriter(sys.stdout, rows[0] if rows else (), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+            heading = ["pid", "command"] if options.by is None else [options.by, "processes"]
+            sys.stdout.write(csv_row([*heading, *_FIGURES]))
+            sys.stdout.writelines(csv_row(map(cell, row.values())) for row in rows)
     elif options.by:
         groups = {key: (sums.processes, sums.totals) for key, sums in survey.groups.items()}
         sys.stdout.write(format_shared_groups(groups, options.by, options.sort))
@@ -47,7 +46,7 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.write(format_processes(processes, options.sort))
     sys.stdout.flush()
     for reason, count in _reasons(survey.unreadable).items():
-        print(f"smapskit: {count} more could not be read ({shown(reason)})", file=sys.stderr)
+        print_line(f"{count} more could not be read ({reason})")
     return 0
 
 

@@ -20,6 +20,7 @@ from smapskit.smaps.parts import whole_records
 from smapskit.texts import decode
 
 _LETTERS = frozenset("xqp")
+_PID_DIGITS = 10
 _FIELDS = ("Size", "Rss", "Shared_Dirty", "Private_Dirty")
 
 
@@ -30,7 +31,7 @@ def run(words: Sequence[str]) -> int | None:
     if (
         not pids
         or not all(len(word) > 1 and _LETTERS.issuperset(word[1:]) for word in options)
-        or not all(word.isascii() and word.isdigit() for word in pids)
+        or not all(word.isascii() and word.isdigit() and len(word) <= _PID_DIGITS for word in pids)
     ):
         return None
     letters = "".join(options)
@@ -72,6 +73,8 @@ def _table(pid: int, *, quiet: bool, show_path: bool) -> str | None:
                 size, rss, shared, private = map(int, figures)
                 mode = mode_of(perms.decode())
                 rows.append((int(start, 16), size, rss, shared + private, mode, names[key]))
+        if not rows:  # `show` reports the reason
+            return None
     except (SmapskitError, OSError) as error:
         if isinstance(error, ProcessNotFound) and not isinstance(error, procfs.ExecDuringRead):
             raise
