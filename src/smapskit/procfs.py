@@ -84,7 +84,10 @@ class ProcessText:
         """
         # Before the file is opened: an address space can outlive exec if others share it (the
         # parent of a vfork), so that the command line alone tells whose it is.
-        before = read_command(self.pid, self.proc)
+        try:
+            before = read_command(self.pid, self.proc)
+        except AccessDenied as error:  # the message names the file that was asked for
+            explain(error, self.pid, self.name, self.proc)
         try:
             file = open(file_of(self.pid, self.name, self.proc), "rb", buffering=0)  # noqa: PTH123, SIM115
         except OSError as error:
