@@ -14,7 +14,8 @@ import pytest
 import smapskit
 from conftest import FIXTURES, unmeasured
 from smapskit.formats.pmap import read
-from smapskit.formats.pmap.dialects import DIALECTS, MODE, NAME, Dialect
+from smapskit.formats.pmap.columns import MODE, NAME
+from smapskit.formats.pmap.dialects import DIALECTS, Dialect
 
 ROOT = Path(__file__).parent.parent
 FIELD = '    warm: int | None = _field("Warm", "9.9", "an invented field")\n'

@@ -190,13 +190,14 @@ class TestWhatCannotBeRead:
         for pid in ("self", "7"):
             (tmp_path / pid).mkdir()
             (tmp_path / pid / "stat").write_text("7 (x) S 0")
+            (tmp_path / pid / "cmdline").write_bytes(b"x\0")
         with pytest.raises(Unsupported, match="this kernel has no /proc/PID/smaps"):
             smapskit.read(7, proc=tmp_path)
 
     def test_a_process_that_ends_while_it_is_read(self, tmp_path: Path) -> None:
         for pid in ("self", "7"):
             (tmp_path / pid).mkdir()
-            (tmp_path / pid / "stat").write_text("7 (a) b (c) S 0 0 0 0 0 4194560 0")
+            (tmp_path / pid / "stat").write_text("7 (a) b (c) S 0 0 0 0 0 4194564 0")
         (tmp_path / "7" / "smaps").write_bytes(b"")
         (tmp_path / "7" / "cmdline").write_bytes(b"")
         snapshot = smapskit.read(7, proc=tmp_path)

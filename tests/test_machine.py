@@ -66,6 +66,7 @@ class TestSurvey:
         for pid in ("7", "8", "self"):
             (tmp_path / pid).mkdir()
             (tmp_path / pid / "stat").write_text("7 (x) S 0")
+            (tmp_path / pid / "cmdline").write_bytes(b"x\0")
         (tmp_path / "7" / "smaps_rollup").write_bytes(b"nonsense\n")
         found = machine.survey(proc=tmp_path)
         assert found.processes == ()

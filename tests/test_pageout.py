@@ -57,7 +57,8 @@ class Run:
     @property
     def group(self) -> Path:
         parent = cgroup.MemoryGroup.find().path.parent
-        return parent / f"{cgroup.PREFIX}{self.process.pid}"
+        found = [*parent.glob(f"{cgroup.PREFIX}{self.process.pid}-*")]
+        return found[0] if found else parent / "gone"
 
     @property
     def workload(self) -> int:
@@ -173,22 +174,115 @@ def test_a_workload_that_fails_leaves_nothing(begin: Callable[..., Run]) -> None
 
 
 @needs_group
-def test_what_a_killed_run_could_not_remove_the_next_one_sweeps_away() -> None:
-    parent = cgroup.MemoryGroup.find().path.parent
-    stale = parent / f"{cgroup.PREFIX}{2**22 + 1}"  # beyond the largest pid
-    alive = parent / f"{cgroup.PREFIX}{os.getppid()}"
+def test_groups_of_other_runs_are_left_alone() -> None:
+    group = cgroup.MemoryGroup.find()
+    others = [
+        group.path.with_name(f"{cgroup.PREFIX}{2**22 + 1}"),  # beyond the largest pid
+        group.path.with_name(f"{cgroup.PREFIX}{os.getpid()}-0123456789abcdef"),
+    ]
     try:
-        stale.mkdir()
-        alive.mkdir()
-        group = cgroup.MemoryGroup.find()
+        for other in others:
+            other.mkdir()
         group.make(64 * MIB)
+        assert group.path.exists()
         group.remove()
-        assert not stale.exists()
-        assert alive.exists()
+        assert not group.path.exists()
+        assert all(other.exists() for other in others)
     finally:
-        for path in (stale, alive):
-            if path.exists():
-                path.rmdir()
+        for other in others:
+            other.rmdir()
+
+
+@needs_group
+def test_a_group_that_exists_already_is_neither_used_nor_removed() -> None:
+    group = cgroup.MemoryGroup.find()
+    group.path.mkdir()
+    try:
+        with pytest.raises(cgroup.CannotBeMade, match="File exists"):
+            group.make(64 * MIB)
+        group.remove()
+        assert group.path.exists()
+    finally:
+        group.path.rmdir()
+
+
+# ---- removing a group, on a tree that only looks like one --------------------------------------
+
+
+@pytest.fixture
+def signalled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The signals that would have been sent."""
+    sent: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: sent.append((pid, number)))
+    return sent
+
+
+def fake_group(folder: Path, procs: str) -> cgroup.MemoryGroup:
+    group = cgroup.MemoryGroup(folder / "group", 2)
+    group.path.mkdir()
+    group.inode = group.path.stat().st_ino
+    (group.path / "cgroup.procs").write_text(procs)
+    return group
+
+
+def test_processes_of_another_pid_namespace_are_not_signalled(
+    tmp_path: Path, signalled: list[tuple[int, int]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = fake_group(tmp_path, "0\n4194305\n0\n")
+    group.remove(seconds=0)
+    assert {pid for pid, _ in signalled} == {4194305}
+    assert "could not remove" in capsys.readouterr().err
+
+
+def test_all_are_killed_at_once_where_the_kernel_can(
+    tmp_path: Path, signalled: list[tuple[int, int]]
+) -> None:
+    group = fake_group(tmp_path, "0\n4194305\n")
+    (group.path / "cgroup.kill").touch()
+    group.remove(seconds=0)
+    assert (group.path / "cgroup.kill").read_text() == "1"
+    assert signalled == []
+
+
+def test_a_group_that_took_the_place_of_the_one_made_is_left_alone(
+    tmp_path: Path, signalled: list[tuple[int, int]]
+) -> None:
+    group = fake_group(tmp_path, "4194305\n")
+    group.path.rename(tmp_path / "moved")
+    other = fake_group(tmp_path, "4194305\n")
+    group.remove(seconds=0)
+    cgroup.MemoryGroup(other.path, 2).remove(seconds=0)  # made none
+    assert signalled == []
+    assert other.path.exists()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_janitor_removes_only_what_it_was_told_of(told: bool, tmp_path: Path) -> None:
+    group = tmp_path / "group"
+    group.mkdir()
+    command = [sys.executable, str(EXAMPLE / "cgroup.py"), str(group), "2"]
+    said = f"{group.stat().st_ino}\n" if told else ""
+    subprocess.run(command, input=said, text=True, check=True)
+    assert group.exists() != told
+
+
+def test_two_runs_never_have_the_same_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cgroup, "_place", lambda *_: (tmp_path, 2))
+    names = {cgroup.MemoryGroup.find().path.name for _ in range(100)}
+    assert len(names) == 100
+
+
+@pytest.mark.parametrize("option", ["--timeout", "--interval"])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", "soon"])
+def test_a_time_that_is_no_number_of_seconds_is_a_usage_error(
+    option: str, value: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, str(EXAMPLE / "run.py"), f"{option}={value}"]
+    command += ["--out", str(tmp_path / "out")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 2
+    assert "expected a number of seconds above 0" in ran.stderr
+    assert not list(tmp_path.iterdir())
 
 
 # ---- what can't be done is told ----------------------------------------------------------

@@ -1,13 +1,15 @@
 """
 A memory cgroup of one's own, v2 where its controller is there, else v1.
 
-Run as a program it is the janitor: it waits until its standard input ends, as it does when
-whoever started it is gone in whatever way, and then takes the group away.
+Run as a program it is the janitor: it is told on standard input which group was made, waits
+until its standard input ends, as it does when the run ends in whatever way, and then removes
+that group.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import sys
 import time
@@ -25,12 +27,14 @@ class CannotBeMade(Exception):
     """What is missing on this machine, and what to do about it."""
 
 
-@attrs.frozen
+@attrs.define
 class MemoryGroup:
     """A group that limits the memory of the processes in it; its files are the kernel's."""
 
     path: Path
     version: int
+    inode: int | None = None
+    """The inode of the directory that `make` made; None if it has made none."""
 
     @classmethod
     def find(cls) -> MemoryGroup:
@@ -42,11 +46,12 @@ class MemoryGroup:
         """
         own, mounts = (Path("/proc/self", name).read_text() for name in ("cgroup", "mountinfo"))
         parent, version = _place(own, mounts)
-        return cls(parent / f"{PREFIX}{os.getpid()}", version)
+        # A random part, so that no other run, user or container has the same name.
+        return cls(parent / f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}", version)
 
     def make(self, limit: int, *, swap: bool = False, high: int | None = None) -> None:
         """
-        Make it, and sweep away what runs before this one could not remove.
+        Make the directory and set the limits.
 
         Args:
             limit: bytes beyond which a process in it is OOM-killed.
@@ -56,10 +61,9 @@ class MemoryGroup:
         Raises:
             CannotBeMade: the kernel would not have it.
         """
-        for stale in self.path.parent.glob(f"{PREFIX}*"):
-            _sweep(stale)
         try:
             self.path.mkdir()
+            self.inode = self.path.stat().st_ino
             for name, figure in self._limits(limit, swap=swap, high=high).items():
                 (self.path / name).write_text(str(figure))
         except OSError as error:
@@ -99,12 +103,10 @@ class MemoryGroup:
         return int(facts["oom_kill"])
 
     def remove(self, seconds: float = 10) -> None:
-        """Kill what is left in the group, and remove it."""
+        """Kill what is left in the group, and remove it; no other group than the one made."""
         until = time.monotonic() + seconds
-        while self.path.exists():
-            for pid in _members(self.path):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+        while self._is_there():
+            self._kill()
             with suppress(OSError):
                 self.path.rmdir()
                 return
@@ -112,6 +114,24 @@ class MemoryGroup:
                 print(f"could not remove {self.path}", file=sys.stderr)
                 return
             time.sleep(0.05)
+
+    def _is_there(self) -> bool:
+        if self.inode is None:
+            return False
+        try:
+            return self.path.stat().st_ino == self.inode
+        except OSError:
+            return False
+
+    def _kill(self) -> None:
+        kill = self.path / "cgroup.kill"
+        with suppress(OSError):
+            if kill.exists():  # v2 since 5.14: all at once, whatever their pids are here
+                kill.write_text("1")
+                return
+        for pid in _members(self.path):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def _place(own_groups: str, mounts: str) -> tuple[Path, int]:
@@ -172,19 +192,15 @@ def _hands_memory_on(group: Path) -> bool:
 
 
 def _members(path: Path) -> list[int]:
+    """The processes in a group that have a pid here."""
     with suppress(OSError):
-        return [int(pid) for pid in (path / "cgroup.procs").read_text().split()]
+        pids = [int(pid) for pid in (path / "cgroup.procs").read_text().split()]
+        # Of another pid namespace v2 shows 0, which to kill(2) is the caller's process group.
+        return [pid for pid in pids if pid > 0]
     return []
 
 
-def _sweep(path: Path) -> None:
-    """Remove a group that an earlier run could not: empty, and its maker gone."""
-    maker = path.name.removeprefix(PREFIX)
-    if maker.isdecimal() and not Path("/proc", maker).exists() and not _members(path):
-        with suppress(OSError):
-            path.rmdir()
-
-
 if __name__ == "__main__":
-    sys.stdin.buffer.read()
-    MemoryGroup(Path(sys.argv[1]), int(sys.argv[2])).remove()
+    made = sys.stdin.buffer.read().strip()
+    inode = int(made) if made else None  # none was made
+    MemoryGroup(Path(sys.argv[1]), int(sys.argv[2]), inode).remove()

@@ -229,9 +229,12 @@ def _made(group: MemoryGroup, plan: Plan) -> Iterator[None]:
     """The group; removed in the end, by a janitor of its own should this process be killed."""
     command = [sys.executable, str(HERE / "cgroup.py"), str(group.path), str(group.version)]
     janitor = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    assert janitor.stdin is not None  # noqa: S101  asked for
     with janitor:
         try:
             group.make(plan.limit, swap=plan.swap, high=plan.high)
+            janitor.stdin.write(b"%d\n" % (group.inode or 0))
+            janitor.stdin.flush()
             yield
         finally:
             group.remove()

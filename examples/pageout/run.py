@@ -12,6 +12,7 @@ the run, 4 the run does not show it; 130 and 143 after Ctrl-C and SIGTERM.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import signal
 import sys
@@ -28,6 +29,7 @@ from smapskit.sources.recording import Recording
 
 RECORDED = Path(__file__).parent / "recorded" / "sequential.csv"
 CANNOT, NOT_SHOWN = 3, 4
+_MOST_SECONDS = 10**6
 
 
 class Stopped(BaseException):
@@ -98,8 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--swap", choices=("none", "use"), default="none", help="may the group swap? (none)")
     add("--high", type=size, help="reclaim from here on, below --limit (cgroup v2)")
-    add("--interval", type=float, default=plan.interval, help="seconds between samples (0.25)")
-    add("--timeout", type=float, default=plan.timeout, help="seconds for the whole run (60)")
+    add("--interval", type=seconds, default=plan.interval, help="seconds between samples (0.25)")
+    add("--timeout", type=seconds, default=plan.timeout, help="seconds for the whole run (60)")
     add("--file", type=Path, help="map this one instead of a new sparse one")
     add("--folder", type=Path, default=plan.folder, help="where to make the file (%(default)s)")
     add(
@@ -131,6 +133,17 @@ def size(text: str) -> int:
     if match is None or not int(match[1]):
         raise argparse.ArgumentTypeError(f"expected a size such as 256M, got {text!r}")
     return int(match[1]) * {"": 1, "K": 1 << 10, "M": MIB, "G": 1 << 30}[match[2].upper()]
+
+
+def seconds(text: str) -> float:
+    """Accept a finite number of seconds above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text!a}")
+    return value
 
 
 def _report(recording: Recording, claims: list[Claim]) -> str:

@@ -47,7 +47,8 @@ class ParseError(SmapskitError, ValueError):
         place = [] if self.source is None else [escape_unprintable(self.source)]
         if self.line_number is not None:
             place.append(f"line {self.line_number}")
-        text = f"{', '.join(place)}: {self.message}" if place else self.message
+        message = shown(self.message)
+        text = f"{', '.join(place)}: {message}" if place else message
         if self.line is None:
             return text
         line = self.line if len(self.line) <= _MAX_LINE else self.line[:_MAX_LINE] + "..."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
-from typing import IO, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn, TextIO
 
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, shown
 from smapskit.formats.pmap.dialects import LayoutName
@@ -14,9 +16,13 @@ from smapskit.formats.pmap.table import first_line
 from smapskit.model.snapshot import Snapshot
 from smapskit.sources import captures, process, procfs
 
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
 FAILURE = 1
 NOT_FOUND = 42
 _LARGEST_PID = 2**31 - 1
+_MOST_SECONDS = 10**9  # 31 years; the clock's functions end at 292
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,24 +31,79 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and end."""
         self.print_usage(sys.stderr)
-        self.exit(FAILURE, f"{self.prog}: {message}\n")
+        self.exit(FAILURE, f"{self.prog}: {shown(message)}\n")
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        # argparse's own ignores errors: a help that was not printed would end with status 0.
+        if file is not None and file is sys.stdout:
+            file.write(message)
+        else:
+            _print_error(message)
+
+
+def operand(text: str) -> str:
+    """Accept a PID or a CAPTURE; a number that can be no pid is a wrong usage."""
+    if _number(text) is not None and pid_of(text) is None:
+        raise argparse.ArgumentTypeError(
+            f"expected a pid of at most {_LARGEST_PID}, got {_start(text)} (a file: ./NAME)"
+        )
+    return text
+
+
+def seconds(text: str) -> float:
+    """Accept a finite number of seconds above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= _MOST_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"expected a number of seconds above 0, got {_start(text)}"
+        )
+    return value
+
+
+def _start(text: str) -> str:
+    return ascii(text if len(text) <= 20 else f"{text[:20]}...")  # noqa: PLR2004
 
 
 class Reader:
-    """The operands' snapshots; what can't be read is told, and kept in the status."""
+    """
+    The operands' snapshots; what can't be read is told, and kept in the status.
 
-    def __init__(self, operands: Sequence[str]) -> None:
+    Args:
+        operands: processes and captures.
+        names_denied: print the line that names a process before finding that it may not be
+            read, as pmap does; only for pmap's own tables.
+    """
+
+    def __init__(self, operands: Sequence[str], *, names_denied: bool = False) -> None:
         self.operands = operands
+        self.names_denied = names_denied
         self.status = 0
 
     def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
         """Each that can be read, when it is asked for."""
-        for operand in self.operands:
+        for word in self.operands:
             try:
-                yield from read_operand(operand, layout)
+                snapshots = read_operand(word, layout)
             except (SmapskitError, OSError) as error:
                 self.status |= status_of(error)
+                if self.names_denied and isinstance(error, AccessDenied):
+                    _name_process(word)
                 complain(error)
+                continue
+            for snapshot in snapshots:
+                for note in snapshot.notes:
+                    print_line(f"{snapshot.source or word}: {note}")
+                yield snapshot
+
+
+def _name_process(word: str) -> None:
+    pid = pid_of(word)
+    if pid is not None:
+        with suppress(SmapskitError):
+            sys.stdout.write(first_line(pid, procfs.read_command(pid)) + "\n")
 
 
 def read_operand(operand: str, layout: LayoutName | Collection[str]) -> list[Snapshot]:
@@ -53,29 +114,53 @@ def read_operand(operand: str, layout: LayoutName | Collection[str]) -> list[Sna
         return captures.load_all(source)
     # The short and the device table need no counters, which cost the kernel a page walk.
     read = process.read_maps if layout in ("short", "device") else process.read
-    try:
-        return [read(pid)]
-    except AccessDenied:
-        # pmap names the process before it finds that it may not read it.
-        with suppress(SmapskitError):
-            sys.stdout.write(first_line(pid, procfs.read_command(pid)) + "\n")
-        raise
+    return [read(pid)]
 
 
 def pid_of(operand: str) -> int | None:
     """The process that an operand names, by number or as /proc/PID; None for a capture."""
+    digits = _number(operand)
+    # By its length first: int() refuses thousands of digits.
+    if digits is None or len(digits) > len(str(_LARGEST_PID)) or int(digits) > _LARGEST_PID:
+        return None
+    return int(digits)
+
+
+def _number(operand: str) -> str | None:
+    """The digits of an operand that is a number or /proc/NUMBER, without leading zeros."""
     word = operand.removeprefix("/proc/").rstrip("/")
-    return int(word) if word.isascii() and word.isdigit() and int(word) <= _LARGEST_PID else None
+    return word.lstrip("0") or "0" if word.isascii() and word.isdigit() else None
 
 
-def complain(error: Exception) -> None:
+def complain(error: BaseException) -> None:
     """One line on standard error, which no terminal takes for a command."""
     if isinstance(error, OSError) and error.strerror is not None:
         name = f": {error.filename}" if error.filename else ""
         message = f"{error.strerror}{name}"
     else:
         message = str(error)
-    print(f"smapskit: {shown(message)}", file=sys.stderr)
+    print_line("; ".join([message, *getattr(error, "__notes__", ())]))
+
+
+def print_line(message: str) -> None:
+    """Print one line on standard error, if that can be written."""
+    _print_error(f"smapskit: {shown(message)}\n")
+
+
+def _print_error(text: str) -> None:
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Discard what is written to a stream that failed, also when the interpreter ends."""
+    with suppress(OSError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
 
 
 def status_of(error: Exception) -> int:

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from smapskit.cli.common import FAILURE, Parser, Reader, complain
-from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
+from smapskit.cli.common import FAILURE, Parser, Reader, complain, operand
+from smapskit.errors import SmapskitError
 from smapskit.views.tables import format_difference
 
 
@@ -35,6 +35,8 @@ def parser() -> argparse.ArgumentParser:
         "process: what was added, removed, grown, shrunk, split, merged or changed, and the "
         "change of each figure in kB, the largest first.",
     )
-    made.add_argument("before", metavar="BEFORE", help="a PID or a CAPTURE; - is standard input")
-    made.add_argument("after", metavar="AFTER", help="the same")
+    made.add_argument(
+        "before", metavar="BEFORE", type=operand, help="a PID or a CAPTURE; - is standard input"
+    )
+    made.add_argument("after", metavar="AFTER", type=operand, help="the same")
     return made

@@ -11,15 +11,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from smapskit.errors import SmapskitError
+from smapskit.sources import procfs
+from smapskit.errors import ProcessNotFound, SmapskitError
 from smapskit.formats.pmap.dialects import WRITTEN
 from smapskit.formats.pmap.table import first_line, mode_of, name_of, plain_table
-from smapskit.formats.smaps.chunks import whole_records
 from smapskit.formats.smaps.scan import Few
-from smapskit.sources import procfs
+from smapskit.formats.smaps.chunks import whole_records
 from smapskit.text import decode
 
 _LETTERS = frozenset("xqp")
+_PID_DIGITS = 10
 _FIELDS = ("Size", "Rss", "Shared_Dirty", "Private_Dirty")
 
 
@@ -30,13 +31,20 @@ def run(words: Sequence[str]) -> int | None:
     if (
         not pids
         or not all(len(word) > 1 and _LETTERS.issuperset(word[1:]) for word in options)
-        or not all(word.isascii() and word.isdigit() for word in pids)
+        or not all(word.isascii() and word.isdigit() and len(word) <= _PID_DIGITS for word in pids)
     ):
         return None
     letters = "".join(options)
     status = 0
     for word in pids:
-        text = _table(int(word), quiet="q" in letters, show_path="p" in letters)
+        try:
+            text = _table(int(word), quiet="q" in letters, show_path="p" in letters)
+        except ProcessNotFound as error:
+            from smapskit.cli.common import complain, status_of  # noqa: PLC0415
+
+            complain(error)
+            status |= status_of(error)
+            continue
         if text is None:
             from smapskit.cli import show  # noqa: PLC0415  it knows more, and takes longer
 
@@ -51,8 +59,9 @@ def _table(pid: int, *, quiet: bool, show_path: bool) -> str | None:
     few = Few(_FIELDS)
     names: dict[tuple[bytes, ...], str] = {}
     rows: list[tuple[Any, ...]] = []
+    text = procfs.ProcessText(pid, "smaps")
     try:
-        for part in whole_records(procfs.pieces(pid, "smaps")):
+        for part in whole_records(text):
             found = few.rows(part)
             if found is None:
                 return None
@@ -64,8 +73,14 @@ def _table(pid: int, *, quiet: bool, show_path: bool) -> str | None:
                 size, rss, shared, private = map(int, figures)
                 mode = mode_of(perms.decode())
                 rows.append((int(start, 16), size, rss, shared + private, mode, names[key]))
-        lines = [first_line(pid, procfs.read_command(pid))]
-    except SmapskitError:
+        if not rows:  # `show` reports the reason
+            return None
+    except (SmapskitError, OSError) as error:
+        if isinstance(error, ProcessNotFound) and not isinstance(error, procfs.ExecDuringRead):
+            raise
         return None
+    if not text.is_steady:
+        return None
+    lines = [first_line(pid, text.command)]
     lines += plain_table(rows, WRITTEN["extended"], quiet=quiet)
     return "\n".join(lines) + "\n"

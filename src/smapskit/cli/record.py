@@ -10,9 +10,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from smapskit.cli.common import FAILURE, Parser, complain, pid_of, status_of
-from smapskit.errors import SmapskitError, shown
+from smapskit.sources import outfile
 from smapskit.sources import recording
+from smapskit.cli.common import (
+    FAILURE,
+    Parser,
+    complain,
+    operand,
+    pid_of,
+    print_line,
+    seconds,
+    status_of,
+)
+from smapskit.errors import SmapskitError
 
 _PICTURES = (".png", ".svg", ".pdf")
 
@@ -25,54 +35,68 @@ def run_record(words: Sequence[str]) -> int:
     if (pid is None) == (not command):
         complain(SmapskitError("expected either one PID or -- and a COMMAND"))
         return FAILURE
-    journal = recording.journal(Path(options.output))
-    is_new = not journal.exists()
+    counts = _Counts()
     try:
-        # Made first: a file that can't be written is told before anything runs.
-        journal.open("ab").close()
-        with _child(command) as child, _progress(journal) as show:
-            result = recording.record(
+        # Opened first: a file that can't be written is told before anything runs.
+        with (
+            recording.Output(options.output, overwrite=options.force) as output,
+            _child(command) as child,
+            _progress(output, counts) as show,
+        ):
+            recording.record_to(
+                output,
                 child.pid if child is not None else pid or 0,
                 options.interval,
                 options.duration,
                 by=options.by,
-                path=options.output,
                 each=show,
             )
             status = None if child is None else child.poll()
     except (SmapskitError, OSError, ValueError, ImportError) as error:
-        if is_new and journal.is_file() and not journal.stat().st_size:
-            journal.unlink()
+        if isinstance(error, FileExistsError) and not options.force:
+            error.add_note("--force replaces it")
         complain(error)
         return status_of(error)
-    cost = sum(row.reading for row in result.samples)
-    length = max((row.seconds for row in result.samples), default=0.0)
-    share = f", {cost / length:.1%} of the time spent reading" if length else ""
-    count = len(result.totals())
-    print(
-        f"smapskit: {count} samples in {length:.1f} s{share}; in {shown(options.output)}",
-        file=sys.stderr,
-    )
+    print_line(f"{counts}; in {options.output}")
     return status or 0
+
+
+class _Counts:
+    """What a recording came to so far: nothing else of it is kept in memory."""
+
+    def __init__(self) -> None:
+        self.samples = 0
+        self.seconds = 0.0
+        self.reading = 0.0
+
+    def add(self, rows: Sequence[recording.Row]) -> None:
+        """Count the rows of one moment, markers aside."""
+        samples = [row for row in rows if not row.event]
+        if samples:
+            self.samples += 1
+            self.seconds = max(self.seconds, samples[0].seconds)
+            self.reading += samples[0].reading
+
+    def __str__(self) -> str:
+        share = self.reading / self.seconds if self.seconds else 0
+        cost = f", {share:.1%} of the time spent reading" if share else ""
+        return f"{self.samples} samples in {self.seconds:.1f} s{cost}"
 
 
 def run_plot(words: Sequence[str]) -> int:
     """Draw a recording."""
     parser = plot_parser()
     options = parser.parse_args(words)
-    picture = Path(options.output or Path(options.file).with_suffix(".png"))
-    if picture.suffix not in _PICTURES:
+    if options.output is not None and Path(options.output).suffix not in _PICTURES:
         parser.error(f"expected a picture that ends in {', '.join(_PICTURES)}")
-    new = picture.with_name(f"{picture.name}.new")
     try:
         figure = recording.Recording.load(options.file).plot()
-        figure.savefig(new, format=picture.suffix[1:], dpi=150)
-        new.replace(picture)
+        picture = Path(options.output or Path(options.file).with_suffix(".png"))
+        with outfile.replacing(picture) as file:
+            figure.savefig(file, format=picture.suffix[1:], dpi=150)
     except (SmapskitError, OSError, ImportError) as error:
         complain(error)
         return FAILURE
-    finally:
-        new.unlink(missing_ok=True)
     return 0
 
 
@@ -99,21 +123,24 @@ def record_parser() -> argparse.ArgumentParser:
         description="Sample a process at steady intervals until it ends or Ctrl-C, and keep "
         "the sums over its mappings, each sample flushed.",
     )
-    parser.add_argument("pid", metavar="PID", nargs="?", help="by number or as /proc/PID")
+    parser.add_argument(
+        "pid", metavar="PID", nargs="?", type=operand, help="by number or as /proc/PID"
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help="CSV; Parquet if it ends in .parquet"
     )
     parser.add_argument(
         "-i",
         "--interval",
-        type=float,
+        type=seconds,
         default=1.0,
         metavar="SECONDS",
         help="from one sample to the next (1)",
     )
     parser.add_argument(
-        "-t", "--duration", type=float, metavar="SECONDS", help="stop after so long"
+        "-t", "--duration", type=seconds, metavar="SECONDS", help="stop after so long"
     )
+    parser.add_argument("-f", "--force", action="store_true", help="replace an existing FILE")
     parser.add_argument(
         "--by",
         choices=("backing", "sharing", "perms", "pathname", "mapping"),
@@ -143,25 +170,31 @@ def _child(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes] | None]:
 
 
 @contextmanager
-def _progress(journal: Path) -> Iterator[Callable[[Sequence[recording.Row]], object] | None]:
-    """A line on a terminal with count, time, RSS and the file's size; SIGTERM is as Ctrl-C."""
+def _progress(
+    output: recording.Output, counts: _Counts
+) -> Iterator[Callable[[Sequence[recording.Row]], object]]:
+    """
+    Count samples, and show count, time, RSS and file size on a terminal.
+
+    SIGTERM ends the recording like Ctrl-C.
+    """
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if not sys.stderr.isatty():
-            yield None
+            yield counts.add
             return
         try:
             from tqdm import tqdm  # noqa: PLC0415  an extra
         except ImportError:
-            print("smapskit: no progress line: pip install 'smapskit[progress]'", file=sys.stderr)
-            yield None
+            print_line("no progress line: it requires tqdm")
+            yield counts.add
             return
         with tqdm(unit=" samples", bar_format="{n_fmt}{unit} {elapsed} {postfix}") as bar:
 
             def show(rows: Sequence[recording.Row]) -> None:
+                counts.add(rows)
                 rss = sum(row.totals.rss or 0 for row in rows)
-                size = journal.stat().st_size if journal.exists() else 0
-                bar.set_postfix_str(f"RSS {rss:,} kB, file {size:,} bytes", refresh=False)
+                bar.set_postfix_str(f"RSS {rss:,} kB, file {output.size:,} bytes", refresh=False)
                 bar.update()
 
             yield show

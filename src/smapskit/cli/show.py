@@ -8,13 +8,13 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from smapskit.cli.common import FAILURE, Parser, Reader, complain
+from smapskit.model.diff import GroupName
+from smapskit.cli.common import FAILURE, Parser, Reader, complain, operand
 from smapskit.errors import SmapskitError, shown
 from smapskit.formats.pmap.dialects import LayoutName
-from smapskit.formats.pmap.rcfile import default_rc, parse_rc
 from smapskit.formats.pmap.table import first_line
+from smapskit.formats.pmap.rcfile import default_rc, parse_rc
 from smapskit.formats.pmap.write import format_pmaps, overlaps
-from smapskit.model.diff import GroupName
 from smapskit.model.snapshot import Snapshot
 from smapskit.version import __version__
 
@@ -40,7 +40,8 @@ def run(words: Sequence[str]) -> int:
             return _create_rc(options.create_rc)
         layout: LayoutName | Collection[str] = _layout(options.layouts)
         if options.rc:
-            choice = parse_rc(Path(options.rc).read_text(), source=options.rc)
+            text = Path(options.rc).read_text(encoding="utf-8", errors="surrogateescape")
+            choice = parse_rc(text, source=options.rc)
             layout = choice.columns
             options.show_path ^= choice.show_path
     except (SmapskitError, OSError) as error:
@@ -48,7 +49,8 @@ def run(words: Sequence[str]) -> int:
         return FAILURE
     if not options.operands:
         made.error("expected a PID or the name of a CAPTURE")
-    reader = Reader(options.operands)
+    is_table = not (options.json or options.csv or options.by)
+    reader = Reader(options.operands, names_denied=is_table)
     for text in _texts(options, layout, reader):
         sys.stdout.write(text)
     sys.stdout.flush()
@@ -64,10 +66,9 @@ def _texts(
     if options.json or options.csv:
         from smapskit.views import exports  # noqa: PLC0415  for who asks for it
 
-        shown = list(chosen)
-        if not options.json:
-            return iter([exports.to_csv(shown)])
-        return iter([exports.to_json(shown, [s.group_by(by) for s in shown] if by else None)])
+        export = exports.to_json if options.json else exports.to_csv
+        kept = list(chosen)
+        return iter([export(kept, [s.group_by(by) for s in kept] if by else None)])
     if by:
         return (_groups(snapshot, by) for snapshot in chosen)
     return format_pmaps(
@@ -122,6 +123,7 @@ def parser() -> argparse.ArgumentParser:
         "operands",
         nargs="*",
         metavar="PID|CAPTURE",
+        type=operand,
         help="a process, by number or as /proc/PID, or a saved text, compressed or not; "
         "- is standard input",
     )
@@ -177,12 +179,17 @@ def parser() -> argparse.ArgumentParser:
         choices=("backing", "sharing", "perms", "pathname"),
         help="a row a group of mappings, with sums, the largest RSS first",
     )
-    machines.add_argument(
+    formats = machines.add_mutually_exclusive_group()
+    formats.add_argument(
         "--json",
         action="store_true",
         help="one JSON document (with --by: groups); docs/schema.json",
     )
-    machines.add_argument("--csv", action="store_true", help="a row a mapping, for a spreadsheet")
+    formats.add_argument(
+        "--csv",
+        action="store_true",
+        help="one row per mapping (with --by: per group), for a spreadsheet",
+    )
     made.add_argument(
         "--completion",
         choices=("bash", "zsh", "fish"),
@@ -199,7 +206,7 @@ def _range(text: str) -> tuple[int, int]:
         last = int(high, 16) if high else _LARGEST_ADDRESS if comma else first
     except ValueError:
         first = last = -1
-    if not 0 <= first <= last or not text:
-        msg = f"expected hex addresses LOW[,HIGH], got {text!a}"
+    if not 0 <= first <= last <= _LARGEST_ADDRESS or not text:
+        msg = f"expected hex addresses LOW[,HIGH], got {text!a:.60}"
         raise argparse.ArgumentTypeError(msg)
     return first, last

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from smapskit.cli.common import FAILURE, Parser, complain
-from smapskit.errors import SmapskitError
 from smapskit.sources import system as machine
-from smapskit.text import printable
-from smapskit.views.exports import cell
+from smapskit.cli.common import FAILURE, Parser, complain, print_line
+from smapskit.errors import SmapskitError
+from smapskit.views.exports import cell, csv_row
 from smapskit.views.tables import format_processes, format_shared_groups
+from smapskit.text import printable
 
 _FIGURES = ("pss", "uss", "rss", "swap")
 
@@ -25,7 +26,7 @@ def run(words: Sequence[str]) -> int:
     try:
         with _progress() as each:
             survey = machine.survey(options.by, each=each)
-    except SmapskitError as error:
+    except (SmapskitError, OSError) as error:
         complain(error)
         return FAILURE
     if options.json or options.csv:
@@ -34,23 +35,24 @@ def run(words: Sequence[str]) -> int:
             missing = {str(pid): why for pid, why in survey.unreadable.items()}
             print(json.dumps({"rows": rows, "unreadable": missing}, indent=1))
         else:
-            writer = csv.DictWriter(sys.stdout, rows[0] if rows else (), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows({name: cell(value) for name, value in row.items()} for row in rows)
+            heading = ["pid", "command"] if options.by is None else [options.by, "processes"]
+            sys.stdout.write(csv_row([*heading, *_FIGURES]))
+            sys.stdout.writelines(csv_row(map(cell, row.values())) for row in rows)
     elif options.by:
         groups = {key: (sums.processes, sums.totals) for key, sums in survey.groups.items()}
         sys.stdout.write(format_shared_groups(groups, options.by, options.sort))
     else:
         processes = ((each.pid, each.usage, each.command) for each in survey.processes)
         sys.stdout.write(format_processes(processes, options.sort))
-    if survey.unreadable:
-        sys.stdout.flush()
-        count = len(survey.unreadable)
-        print(
-            f"smapskit: {count} more could not be read ({next(iter(survey.unreadable.values()))})",
-            file=sys.stderr,
-        )
+    sys.stdout.flush()
+    for reason, count in _reasons(survey.unreadable).items():
+        print_line(f"{count} more could not be read ({reason})")
     return 0
+
+
+def _reasons(unreadable: Mapping[int, str]) -> Counter[str]:
+    """How many processes could not be read, by the reason without the pid."""
+    return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
 
 
 def parser() -> Parser:
@@ -84,8 +86,8 @@ def _rows(survey: machine.Survey, by: str | None, sort: str) -> Iterator[dict[st
             for key, sums in survey.groups.items()
         ]
     for head, usage in sorted(entries, key=lambda e: getattr(e[1], sort) or 0, reverse=True):
-        shown = {k: printable(v) if isinstance(v, str) else v for k, v in head.items()}
-        yield shown | {name: getattr(usage, name) for name in _FIGURES}
+        safe = {k: printable(v) if isinstance(v, str) else v for k, v in head.items()}
+        yield safe | {name: getattr(usage, name) for name in _FIGURES}
 
 
 @contextmanager

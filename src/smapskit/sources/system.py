@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from smapskit.errors import ProcessNotFound, SmapskitError, Unsupported
+from smapskit.sources import process
+from smapskit.sources import procfs
 from smapskit.model.diff import GroupName, added
+from smapskit.errors import ProcessNotFound, SmapskitError, Unsupported
+from smapskit.sources.process import Reading
 from smapskit.model.mapping import Totals, Usage
-from smapskit.sources import process, procfs
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -55,7 +57,7 @@ class Survey:
     groups: dict[Any, GroupSums]
     """By group, where groups were asked for."""
     unreadable: dict[int, str]
-    """Why, by pid: those of other users, and what can't be parsed."""
+    """Why, by pid: another user's, not parsable, or an error such as too many open files."""
 
 
 def survey(
@@ -80,17 +82,17 @@ def survey(
     members: dict[Any, list[Totals]] = {}
 
     def read(pid: int) -> None:
-        usage: Usage
         if by is None:
-            usage = _usage(pid, proc)
-        else:
-            groups = process.read_sums(pid, by, proc=proc)
-            if not groups:
-                return
-            for key, sums in groups.items():
-                members.setdefault(key, []).append(sums.totals)
-            usage = added([sums.totals for sums in groups.values()])
-        processes.append(ProcessSums(pid, procfs.read_command(pid, proc), usage))
+            reading = _read_usage(pid, proc)
+            processes.append(ProcessSums(pid, reading.command, reading.value))
+            return
+        groups = process.read_sums_text(pid, by, proc)
+        if not groups.value:
+            return
+        for key, sums in groups.value.items():
+            members.setdefault(key, []).append(sums.totals)
+        usage = added([sums.totals for sums in groups.value.values()])
+        processes.append(ProcessSums(pid, groups.command, usage))
 
     unreadable = _each_process(read, proc, each)
     sums = {key: GroupSums(len(parts), added(parts)) for key, parts in members.items()}
@@ -143,21 +145,21 @@ def _each_process(
     for number, pid in enumerate(pids, 1):
         try:
             read(pid)
-        except ProcessNotFound:
-            pass  # it has ended, or has no memory
-        except SmapskitError as error:
-            told = error.strerror if isinstance(error, OSError) else None
-            unreadable[pid] = told or str(error)
+        except (SmapskitError, OSError) as error:
+            has_ended = isinstance(error, ProcessNotFound)  # or has no memory
+            if not has_ended or isinstance(error, procfs.ExecDuringRead):
+                reason = error.strerror if isinstance(error, OSError) else None
+                unreadable[pid] = reason or str(error)
         if each is not None:
             each(number, len(pids))
     return unreadable
 
 
-def _usage(pid: int, proc: str | PathLike[str]) -> Usage:
+def _read_usage(pid: int, proc: str | PathLike[str]) -> Reading[Usage]:
     try:
-        return process.read_rollup(pid, proc=proc)
+        return process.read_rollup_text(pid, proc)
     except Unsupported:  # before 4.14
-        groups = process.read_sums(pid, proc=proc)
-        if not groups:
+        groups = process.read_sums_text(pid, None, proc)
+        if not groups.value:
             raise ProcessNotFound(f"process {pid} has no memory map") from None
-        return groups[""].totals
+        return Reading(groups.value[""].totals, groups.command, groups.time, groups.notes)

@@ -11,29 +11,15 @@ The -X and -XX tables have the columns that the kernel has fields: they are desc
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Final, Literal, NamedTuple
+
+from smapskit.formats.pmap.columns import COLUMNS, MODE, NAME, PADDED_MODE, RAW_MODE
 
 LayoutName = Literal["short", "extended", "device", "X", "XX"]
 
 PID_LINE: Final = re.compile(rb"([0-9]{1,10}):[ \t]+(.*+)|([0-9]{1,10}):")
-
-# A column's name is the attribute that it fills, but for these.
-MODE, RAW_MODE, NAME = "mode", "raw_mode", "name"
-
-_FIGURE = rb"[ \t]+([0-9]{1,15}|-)K?"
-_SIZE = rb"[ \t]+([0-9]{1,15})K?"  # follows from the range, so that it is always known
-_ADDRESS = rb"([0-9a-f]{8,16})"
-_PATTERNS = {
-    "start": _ADDRESS,
-    # Four characters as the kernel writes them, five as procps does; three where a web page
-    # made a dash of the last ones: `s` would have shown.
-    MODE: rb"[ \t]+([r-][w-][x-](?:[sp-][R-]?)?)",
-    RAW_MODE: rb"[ \t]+([r-][w-][x-][sp])(?=[ \t]|\Z)",
-    "offset": rb"[ \t]+" + _ADDRESS,
-    "device": rb"[ \t]+([0-9a-f]{1,8}:[0-9a-f]{1,8})",
-    NAME: rb"((?:[ \t].*+)?)",
-}
 
 
 class Dialect(NamedTuple):
@@ -43,27 +29,23 @@ class Dialect(NamedTuple):
     headings: tuple[str, ...]
     """The words of its header line; none where it has no header."""
     columns: tuple[str, ...]
-    """What stands in them: attributes of a Mapping, "mode" or "raw_mode", and "name"."""
+    """Names in `COLUMNS`."""
     header: str = ""
     row: str = ""
     rule: str = ""
     total: str = ""
     """Formats for what is written too: of a row by position, of the totals by name."""
     layout: LayoutName | None = None
+    unknown: tuple[str, ...] = ()
+    """The columns in which this pmap prints a dash for every mapping."""
 
     @property
     def figures(self) -> tuple[str, ...]:
         """The columns that are added up at the foot."""
-        return tuple(column for column in self.columns if column not in _PATTERNS)
+        return tuple(column for column in self.columns if COLUMNS[column].is_numeric)
 
 
-def row_pattern(dialect: Dialect) -> re.Pattern[bytes]:
-    """Matches a row; a group for each column."""
-    patterns = _PATTERNS | {"size": _SIZE}
-    return re.compile(b"".join(patterns.get(column, _FIGURE) for column in dialect.columns))
-
-
-# Where two have the same header line, or none, the first whose pattern matches a row is it.
+# Where two have the same header line, or none, it is the first whose pattern matches all rows.
 DIALECTS: Final = (
     Dialect(
         "procps -x",
@@ -88,6 +70,7 @@ DIALECTS: Final = (
         "procps 3.2 -x",
         ("Address", "Kbytes", "RSS", "Anon", "Locked", "Mode", "Mapping"),
         ("start", "size", "rss", "anonymous", "locked", MODE, NAME),
+        unknown=("rss", "anonymous", "locked"),
     ),
     Dialect(
         "openSUSE",
@@ -100,7 +83,7 @@ DIALECTS: Final = (
             *("START", "SIZE", "RSS", "PSS", "DIRTY", "SWAP"),
             *("PERM", "OFFSET", "DEVICE", "MAPPING"),
         ),
-        ("start", "size", "rss", "pss", "pmap_dirty", "swap", MODE, "offset", "device", NAME),
+        ("start", "size", "rss", "pss", "pmap_dirty", "swap", RAW_MODE, "offset", "device", NAME),
     ),
     Dialect(
         "busybox -x",
@@ -110,7 +93,7 @@ DIALECTS: Final = (
     Dialect(
         "toybox -x",
         ("Address", "Kbytes", "PSS", "Dirty", "Swap", "Mode", "Mapping"),
-        ("start", "size", "pss", "pmap_dirty", "swap", MODE, NAME),
+        ("start", "size", "pss", "pmap_dirty", "swap", PADDED_MODE, NAME),
     ),
     Dialect(
         "procps",
@@ -158,6 +141,7 @@ HIDDEN_BY_X: Final = frozenset(
 DETAIL_TOTAL_LINE: Final = re.compile(rb"[ \t]*((?:[0-9]{1,20}[ \t]+)+)KB[ \t]*")
 
 
+@functools.cache
 def detail_row(figures: int | None) -> re.Pattern[bytes]:
     """Matches a row of -X with so many figures; as many as there are where None."""
     count = b"*" if figures is None else b"{%d}" % (figures - 1)

@@ -1,7 +1,7 @@
 """
 Text of any pmap to records.
 
-The dialect follows from the header line; where there is none, from the first row. What a
+The columns follow from the header line; where there is none, from the rows. What a
 pmap row says is little: the end is start + Kbytes, a name is the last part of a path, and
 `[ anon ]` stands for all that has no path. The rest is None in the records.
 """
@@ -15,24 +15,28 @@ from typing import Any, Final
 
 from smapskit import text as texts
 from smapskit.errors import ParseError
+from smapskit.formats.pmap.columns import MODE, MODES, NAME, PADDED_MODE, row_pattern
 from smapskit.formats.pmap.dialects import (
-    DETAIL_COLUMNS,
     DETAIL_TOTAL_LINE,
     DEVICE_TOTAL_LINE,
     DIALECTS,
     FLAGS_COLUMN,
-    MODE,
-    NAME,
     PID_LINE,
-    RAW_MODE,
     RULE_LINE,
     SLES_TOTAL_LINE,
     TOTAL_LINE,
     Dialect,
     detail_row,
-    row_pattern,
 )
-from smapskit.model.mapping import Device, Mapping, Permissions, kernel_fields
+from smapskit.formats.pmap.headings import (
+    check_detailed,
+    dialects_of,
+    field_names,
+    is_detailed,
+    is_heading,
+    split_heading,
+)
+from smapskit.model.mapping import COUNTERS, Device, Mapping, Permissions, kernel_fields
 from smapskit.model.snapshot import Layout, Snapshot, kernel_style
 
 NOTE_DOUBLED: Final = (
@@ -51,11 +55,10 @@ _FIRST_ROW = re.compile(
     rb"[0-9]{1,10}:(?:[ \t\r\n]|\Z)|Address[ \t]+Kbytes|[0-9a-f]{8,16}[ \t]+(?:[0-9]|-[ \t])"
 )
 _LARGEST = 2**64 - 1
-_HEADER_WORDS_MIN = 4
 _WORD = re.compile(r"[ \t]+(\[ (?:anon|stack|shmid=0x[0-9a-f]+) \])(?=[ \t]|\Z)")
 _FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*+")
 _FIELDS = kernel_fields(Mapping)
-_FIELD_NAME = re.compile(rb"[A-Za-z][A-Za-z0-9_()]*")
+_ATTRIBUTES = frozenset((*COUNTERS, "start", "size", "offset", "inode"))
 
 
 def parse_pmap(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
@@ -119,7 +122,6 @@ class _Section:
         self.pid: int | None = None
         self.command: str | None = None
         self.has_begun = False
-        self.heading: bytes | None = None
         self.table: _Table | None = None
         self.rows: list[re.Match[bytes]] = []
         self.numbers: list[int] = []
@@ -136,35 +138,53 @@ class _Section:
     def add(self, number: int, line: bytes) -> None:
         """Take any other line that is not blank."""
         self.last = (number, line)
+        if self.total is not None:
+            self._check_after_total(number, line)
+            self._note(texts.NOTE_CUT_OUT if texts.is_ellipsis(line) else NOTE_TRAILING)
+            return
         if self.table is None:
-            self.table = _table_of(line, self.heading)
-        row = self.table.pattern.fullmatch(line) if self.table else None
+            self.table = _table_without_heading(line)
+        row = self.table.match(line) if self.table else None
         if row:
             self.rows.append(row)
             self.numbers.append(number)
         elif texts.is_ellipsis(line):
             self._note(texts.NOTE_CUT_OUT)
-        elif self.total is None and _is_total(line):
+        elif _is_total(line):
             self.total = (number, line)
-        elif self.total is not None:
-            self._note(NOTE_TRAILING)
         elif RULE_LINE.fullmatch(line):
             return
+        elif is_heading(words := split_heading(line), DIALECTS):
+            if self.table is not None:
+                message = "expected one heading, before the rows"
+                raise self._error(message, number, line)
+            self.table = self._table_of_heading(words, number, line)
         elif not self.has_begun and texts.is_command(line):
             self._note(texts.NOTE_COMMAND)
             return
-        elif self.heading is None and self.table is None and _looks_like_header(line):
-            self._check_heading(number, line)
-            self.heading = line
         else:
-            raise self._error(_EXPECTED_ROW, number, line)
+            expected = _EXPECTED_ROW if self.table is None else self.table.expected_row
+            raise self._error(expected, number, line)
         self.has_begun = True
 
-    def _check_heading(self, number: int, line: bytes) -> None:
+    def _table_of_heading(self, words: Sequence[str], number: int, line: bytes) -> _Table:
         if re.search(rb"\bMapped File\b", line):
             raise self._error("expected a Linux pmap's table, got Solaris's", number, line)
-        if _is_detailed(line) and not _names_fields(line):
-            raise self._error("expected Size and other fields' names, each once", number, line)
+        try:
+            return _table_with_heading(words, line)
+        except ParseError as error:
+            raise self._error(error.message, number, line) from None
+
+    def _check_after_total(self, number: int, line: bytes) -> None:
+        """Refuse rows and headings after the totals: which rows were added up is not known."""
+        row = self.table.match(line) if self.table else None
+        if row or _table_without_heading(line):
+            raise self._error("expected all rows before the totals", number, line)
+        try:
+            _table_with_heading(split_heading(line), line)
+        except ParseError:
+            return  # a remark may have some of a heading's words
+        raise self._error("expected the heading before the totals", number, line)
 
     def snapshot(self, before: Counter[str]) -> Snapshot:
         """
@@ -176,7 +196,7 @@ class _Section:
         if not self.has_begun or (self.pid is None and not self.rows):
             raise self._error(_EXPECTED_ROW, *self.last)
         mappings: list[Mapping] = []
-        if self.table is None:
+        if self.table is None or not self.rows:
             self._note(NOTE_NO_ROWS)
         else:
             mappings = self.table.read(self.rows)
@@ -191,7 +211,7 @@ class _Section:
             command=self.command,
             source=self.source,
             notes=tuple(self.notes),
-            layout=self.table.layout if self.table else None,
+            layout=self.table.layout if self.table and self.rows else None,
         )
 
     def _check(self, mappings: Iterable[Mapping]) -> None:
@@ -222,7 +242,11 @@ class _Section:
         before: Counter[str],
     ) -> None:
         """Hold the totals that the text carries against the sums over its rows."""
-        for what, said in table.totals_said(line).items():
+        try:
+            totals = table.totals_said(line)
+        except ParseError as error:
+            raise self._error(error.message, number, line) from None
+        for what, said in totals.items():
             summed = _sum(mappings, what)
             if said is None or summed is None:
                 continue
@@ -251,46 +275,113 @@ class _Section:
 
 
 class _PlainTable:
-    """Address, figures, mode, name: every table but those of -X and -XX."""
+    """
+    Address, counters, mode, name: every table except those of -X and -XX.
+
+    Args:
+        dialects: those that the table may be of, the first one preferred. Each row excludes
+            those that it does not fit.
+        words: the heading's; None where there is no heading and the rows have to tell.
+    """
 
     layout = None
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
-        self.pattern = row_pattern(dialect)
+    def __init__(self, dialects: Iterable[Dialect], words: Sequence[str] | None) -> None:
+        self.words = words
         self.notes: list[str] = []
+        pattern = _pattern_without_heading if words is None else _pattern_with_heading
+        self._patterns = [(dialect, pattern(dialect)) for dialect in dialects]
+        self._candidates = [dialect for dialect, _ in self._patterns]
+
+    @property
+    def dialect(self) -> Dialect:
+        """The dialect, when all rows are in."""
+        return self._candidates[0]
+
+    @property
+    def expected_row(self) -> str:
+        """What to say of a line that is not a row of this table."""
+        if self.words is not None:
+            return f"expected a row with the columns {' '.join(self.words)}"
+        return f"expected a row of {self.dialect.name}, as the first one is"
+
+    def match(self, line: bytes) -> re.Match[bytes] | None:
+        """Match a row; None for one that no remaining dialect could have printed."""
+        if len(self._patterns) == 1:
+            return self._patterns[0][1].fullmatch(line)
+        fitting = [
+            (dialect, row)
+            for dialect, pattern in self._patterns
+            if (row := pattern.fullmatch(line))
+        ]
+        # A row of -d is also one of the default layout, with an odd name: the first counts.
+        remaining = [
+            dialect
+            for dialect, _ in fitting
+            if dialect in self._candidates and len(dialect.columns) == len(fitting[0][0].columns)
+        ]
+        if not remaining:
+            return None
+        if len(remaining) < len(self._candidates):
+            self._candidates = remaining
+            self._patterns = [
+                (dialect, pattern)
+                for dialect, pattern in self._patterns
+                if any(_has_first_columns(dialect, candidate) for candidate in remaining)
+            ]
+        return fitting[0][1]
 
     def read(self, rows: Sequence[re.Match[bytes]]) -> list[Mapping]:
         """A record for each row."""
-        group = self.pattern.groups  # the name is the last one
+        self._note_guess()
+        group = self.dialect.columns.index(NAME) + 1
         # One blank stands before a name, or two: as many as before every one of them.
         gap = min((_blanks(row[group]) for row in rows if _is_plain(row[group])), default=0)
         return [self._mapping(row, self._name(row[group], gap)) for row in rows]
 
+    def _note_guess(self) -> None:
+        name = self.dialect.name
+        if self.words is None:
+            if len(self.dialect.figures) > 1:  # what the size is, is never a guess
+                self.notes.append(f"no heading: columns guessed from the rows as {name}")
+        elif len({dialect.figures for dialect in self._candidates}) > 1:
+            self.notes.append(f"the rows fit several pmaps: columns read as those of {name}")
+
     def totals_said(self, line: bytes) -> dict[str, int | None]:
-        """The sums that a text's own last line gives."""
+        """
+        The sums that a text's own last line gives.
+
+        Raises:
+            ParseError: without a line, for totals of columns that the rows do not have.
+        """
         if device := DEVICE_TOTAL_LINE.fullmatch(line):
             return dict(zip(DEVICE_TOTALS, map(int, device.groups()), strict=True))
         if sles := SLES_TOTAL_LINE.fullmatch(line):
             return dict(zip(SLES_TOTALS, map(int, sles.groups()), strict=True))
         if total := TOTAL_LINE.fullmatch(line):
             words = total[1].split()
-            figures = [None if word == b"-" else int(word.rstrip(b"K")) for word in words]
+            figures = [None if word == b"-" else int(word.rstrip(b"Kk")) for word in words]
+            count = len(self.dialect.figures)
+            if any(figure is not None for figure in figures[count:]):
+                raise ParseError(f"expected {count} totals, got {len(figures)}")
             return dict(zip(self.dialect.figures, figures, strict=False))
         return {}
 
     def _mapping(self, row: re.Match[bytes], name: str) -> Mapping:
         values: dict[str, Any] = {"pathname": name}
+        extra: dict[str, int | str] = {}
         for column, text in zip(self.dialect.columns, row.groups(), strict=True):
-            if column in (MODE, RAW_MODE):
+            if column in MODES:
                 values["perms"] = _perms(text.decode())
             elif column in ("start", "offset"):
                 values[column] = int(text, 16)
             elif column == "device":
                 values[column] = Device.parse(text.decode())
-            elif column != NAME:
+            elif column in _ATTRIBUTES:
                 values[column] = None if text == b"-" else int(text)
-        return Mapping(end=values["start"] + 1024 * values["size"], **values)
+            elif column != NAME and text != b"-":
+                extra[column] = int(text)
+        return Mapping(end=values["start"] + 1024 * values["size"], extra=extra, **values)
 
     def _name(self, raw: bytes, gap: int) -> str:
         text = texts.decode(raw)
@@ -307,13 +398,16 @@ class _DetailTable:
 
     def __init__(self, heading: bytes | None) -> None:
         self.notes = [NOTE_UNNAMED] if heading is None else []
-        headings = [] if heading is None else texts.decode(heading).split()
-        words = headings[len(DETAIL_COLUMNS) : -1]
-        self.names = [word for word in words if word != FLAGS_COLUMN]
+        self.names, self.has_flags = field_names(split_heading(heading or b""))
         self.pattern = detail_row(len(self.names) or None)
-        self.has_flags = FLAGS_COLUMN in words
+        count = f" with {len(self.names)} figures after Inode" if self.names else ""
+        self.expected_row = f"expected a row of -X{count}"
         # The column of the flags ends with its heading, unless pasting moved it.
         self.flags_end = len((heading or b"").partition(FLAGS_COLUMN.encode())[0]) + 7
+
+    def match(self, line: bytes) -> re.Match[bytes] | None:
+        """Match a row."""
+        return self.pattern.fullmatch(line)
 
     @property
     def layout(self) -> Layout:
@@ -383,39 +477,37 @@ def _end_of_flags(row: re.Match[bytes]) -> int:
 _Table = _PlainTable | _DetailTable
 
 
-def _table_of(row: bytes, heading: bytes | None) -> _Table | None:
-    """The table that a first row belongs to, by the header line above it if there is one."""
-    words = () if heading is None else tuple(texts.decode(heading).casefold().split())
-    if heading is not None and _is_detailed(heading):
-        detail = _DetailTable(heading)
-        if detail.pattern.fullmatch(row):
-            return detail
-    named = [dialect for dialect in DIALECTS if _folded(dialect.headings) == words]
-    # Translated, or none: then what the row looks like has to do.
-    for dialect in (*named, *DIALECTS):
-        if row_pattern(dialect).fullmatch(row):
-            return _PlainTable(dialect)
-    return _DetailTable(None) if detail_row(None).fullmatch(row) else None
+def _table_with_heading(words: Sequence[str], line: bytes) -> _Table:
+    if is_detailed(words):
+        check_detailed(words)
+        return _DetailTable(line)
+    return _PlainTable(dialects_of(words, DIALECTS), words)
 
 
-def _folded(headings: Iterable[str]) -> tuple[str, ...]:
-    return tuple(heading.casefold() for heading in headings)
+def _table_without_heading(row: bytes) -> _Table | None:
+    """Return the table that a first row belongs to; None if it is not a row."""
+    for table in (_PlainTable(DIALECTS, None), _DetailTable(None)):
+        if table.match(row):
+            return table
+    return None
 
 
-def _looks_like_header(line: bytes) -> bool:
-    """Whether it may be a header line, in any language: words, no address before them."""
-    return len(line.split()) >= _HEADER_WORDS_MIN and not re.match(rb"[ \t]*[0-9a-f]{8}", line)
+def _has_first_columns(dialect: Dialect, of: Dialect) -> bool:
+    """Return whether a row of a dialect could be one of another, whose name is the rest."""
+    count = len(of.columns) - 1
+    return dialect.columns[:count] == of.columns[:count]
 
 
-def _is_detailed(heading: bytes) -> bool:
-    """Whether a header line is that of -X: it names the kernel's fields."""
-    return {b"Size", b"Rss"} <= set(heading.split())
+def _pattern_with_heading(dialect: Dialect) -> re.Pattern[bytes]:
+    return row_pattern(dialect.columns)
 
 
-def _names_fields(heading: bytes) -> bool:
-    words = heading.split()[len(DETAIL_COLUMNS) : -1]
-    is_plain = len(set(words)) == len(words) and all(map(_FIELD_NAME.fullmatch, words))
-    return is_plain and words[:1] == [b"Size"]  # as the kernel's first field always is
+def _pattern_without_heading(dialect: Dialect) -> re.Pattern[bytes]:
+    """Compile a pattern of the rows that this pmap alone prints."""
+    columns = dialect.columns
+    if len(dialect.figures) > 1:
+        columns = tuple(PADDED_MODE if column == MODE else column for column in columns)
+    return row_pattern(columns, dialect.unknown)
 
 
 def _is_total(line: bytes) -> bool:

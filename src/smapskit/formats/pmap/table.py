@@ -68,7 +68,8 @@ def _name_of(name: str, device_major: int | None, inode: int | None, *, show_pat
     if name in (PMAP_ANON, PMAP_STACK) or name.startswith(PMAP_SHM):
         return f"  {name}"  # read from a pmap text
     if device_major == 0 and _SYSV.match(name):
-        return f"  [ shmid=0x{inode:x} ]"
+        # SLES's pmap shows no inode, which is the shmid.
+        return name if inode is None else f"  [ shmid=0x{inode:x} ]"
     slash = name.rfind("/")
     if slash >= 0:
         return name[name.find("/") :] if show_path else name[slash + 1 :] or "/"

@@ -6,13 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from collections.abc import Mapping as MappingOf
 from typing import Any, get_args
 
+from smapskit.formats.pmap.columns import MODE, NAME
 from smapskit.formats.pmap.dialects import (
     DETAIL_COLUMNS,
     FLAGS_COLUMN,
     HIDDEN_BY_X,
     MAPPING_COLUMN,
-    MODE,
-    NAME,
     WRITTEN,
     Dialect,
     LayoutName,

@@ -1,0 +1,162 @@
+"""
+The columns of pmap's tables: the words of their headings and the form of their cells.
+
+`COLUMNS` is the one declaration of each column. A dialect is a row of column names; the
+words map the heading line of any other table to columns.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Final, NamedTuple
+
+# A column's name is the attribute that it fills, except for these.
+MODE, RAW_MODE, PADDED_MODE, NAME = "mode", "raw_mode", "padded_mode", "name"
+MODES: Final = (MODE, RAW_MODE, PADDED_MODE)
+
+_ADDRESS = rb"([0-9a-f]{8,16})"
+_NUMBER = rb"([0-9]{1,15}|-)K?"
+_DASH = rb"(-)"
+_SIZE = rb"([0-9]{1,15})K?"  # never unknown: the end of the range is calculated from it
+# Where other columns follow, a name is all the words that are not theirs.
+_NAME = rb"((?:[ \t]++[^ \t]++)*)"
+_FIRST_NAME = rb"((?:[ \t]*+[^ \t]++)*)"
+_LAST_NAME = rb"((?:[ \t].*+)?)"
+
+
+class Column(NamedTuple):
+    """One column."""
+
+    name: str
+    """The attribute of Mapping that it fills; a key of `extra` where there is none."""
+    words: tuple[str, ...]
+    """
+    Its words in a heading: first in English, then as procps translates them.
+
+    Compared without regard to case. Empty where the dialect decides, not the word.
+    """
+    cell: bytes = _NUMBER
+    """A pattern with one group, for the text between the blanks."""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether the column is a counter, which has a total at the end of the table."""
+        return self.cell in (_NUMBER, _SIZE)
+
+
+COLUMNS: Final = {
+    column.name: column
+    for column in (
+        Column(
+            "start",
+            (
+                *("Address", "START"),
+                *("Adresse", "Dirección", "Endereço", "Adres", "Adresă", "Adress"),
+                *("Адреса", "მისამართი", "주 소", "Địa chỉ", "地址"),
+            ),
+            _ADDRESS,
+        ),
+        Column(
+            "size",
+            (
+                *("Kbytes", "SIZE", "Kbyte", "KB"),  # Kbyte: also German, KB: also Polish
+                *("kilo-octets", "Kocteți", "кбайтів", "კბაიტი"),
+            ),
+            _SIZE,
+        ),
+        Column("rss", ("RSS",)),
+        Column("pss", ("PSS",)),
+        Column("USS", ("USS",)),  # Mapping.uss is calculated from two counters
+        Column(
+            "pmap_dirty",
+            (
+                "Dirty",
+                *("Sucio", "Modifié", "Suja", "Brudne", "Murdar", "Smutsig"),
+                *("Брудно", "ბინძური", "Bẩn"),
+            ),
+        ),
+        Column("private_dirty", ()),
+        Column("swap", ("Swap",)),
+        Column("anonymous", ("Anon",)),
+        Column("locked", ("Locked",)),
+        # Four characters as the kernel writes them, five as procps does; three where a web
+        # page joined the last two dashes: `s` would be there.
+        Column(
+            MODE,
+            (
+                *("Mode", "PERM"),
+                *("Modus", "Modo", "Tryb", "Mod", "Läge"),
+                *("Режим", "რეჟიმი", "모 드", "Chế độ"),
+                *("Zugr", "Uprawn", "Permisiuni", "Rtgh"),
+                *("Доступ", "პერმი", "권 한"),
+            ),
+            rb"([r-][w-][x-](?:[sp-][R-]?)?)",
+        ),
+        Column(RAW_MODE, (), rb"([r-][w-][x-][sp])"),
+        # Any mode that the kernel's four characters cannot be, except a shared one.
+        Column(PADDED_MODE, (), rb"([r-][w-][x-](?:[s-][R-]?|p[R-])?)"),
+        Column(
+            "offset",
+            (
+                "Offset",
+                *("Versatz", "Desplazamiento", "Décalage", "Deslocamento", "Poziție", "Avstånd"),
+                *("Зміщення", "გადაწევა", "오프셋", "偏移量"),
+            ),
+            _ADDRESS,
+        ),
+        Column(
+            "device",
+            (
+                "Device",
+                *("Gerät", "Dispositivo", "Périphérique", "Urządzenie", "Dispozitiv", "Enhet"),
+                *("Пристрій", "მოწყობილობა", "장 치", "Thiết bị", "设备"),
+            ),
+            rb"([0-9a-f]{1,8}:[0-9a-f]{1,8})",
+        ),
+        Column(
+            "inode",
+            ("Inode", "Inodo", "I-węzeł", "Nó-I", "Nod-i", "Inod", "I-노드"),
+            rb"([0-9]{1,20})",
+        ),
+        Column(
+            NAME,
+            (
+                *("Mapping", "Zuordnung", "Asignación", "Carte", "Mapeamento", "Odwzorowanie"),
+                *("Atribuire", "Mappning"),
+                *("Відповідність", "მიბმა", "매 핑", "Ánh xạ"),
+            ),
+            _NAME,
+        ),
+    )
+}
+
+COLUMN_OF_WORD: Final = {
+    word.casefold(): column.name for column in COLUMNS.values() for word in column.words
+}
+
+
+@functools.cache
+def row_pattern(columns: tuple[str, ...], unknown: tuple[str, ...] = ()) -> re.Pattern[bytes]:
+    """
+    Compile a pattern that matches a row, with one group per column.
+
+    Args:
+        columns: names in `COLUMNS`, in order.
+        unknown: those of them that only have a dash.
+    """
+    parts = []
+    for position, column in enumerate(columns):
+        cell = _DASH if column in unknown else COLUMNS[column].cell
+        if column == NAME and position == len(columns) - 1:
+            parts.append(_LAST_NAME)
+        elif column == NAME:
+            parts.append(cell if position else _FIRST_NAME)
+        elif position == 0:
+            # The address is at the left margin; a number is aligned to the right.
+            parts.append(cell if column == "start" else rb"[ \t]*" + cell)
+        else:
+            # A name may be missing, and with it the blank after it.
+            is_second = columns[:position] == (NAME,)
+            parts.append((rb"[ \t]*" if is_second else rb"[ \t]+") + cell)
+    return re.compile(b"".join(parts))
