@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from smapskit.model.diff import diff
 from smapskit.cli.common import FAILURE, Parser, Reader, complain, operand
 from smapskit.errors import SmapskitError
+from smapskit.model.diff import diff
 from smapskit.views.tables import format_difference
 
 

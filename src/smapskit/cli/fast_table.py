@@ -11,12 +11,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from smapskit.sources import procfs
 from smapskit.errors import ProcessNotFound, SmapskitError
 from smapskit.formats.pmap.dialects import WRITTEN
 from smapskit.formats.pmap.table import first_line, mode_of, name_of, plain_table
-from smapskit.formats.smaps.scan import Few
 from smapskit.formats.smaps.chunks import whole_records
+from smapskit.formats.smaps.scan import Few
+from smapskit.sources import procfs
 from smapskit.text import decode
 
 _LETTERS = frozenset("xqp")

@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from smapskit.sources import outfile
-from smapskit.sources import recording
 from smapskit.cli.common import (
     FAILURE,
     Parser,
@@ -23,6 +21,7 @@ from smapskit.cli.common import (
     status_of,
 )
 from smapskit.errors import SmapskitError
+from smapskit.sources import outfile, recording
 
 _PICTURES = (".png", ".svg", ".pdf")
 

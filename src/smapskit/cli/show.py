@@ -8,13 +8,13 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from smapskit.model.diff import GroupName
 from smapskit.cli.common import FAILURE, Parser, Reader, complain, operand
 from smapskit.errors import SmapskitError, shown
 from smapskit.formats.pmap.dialects import LayoutName
-from smapskit.formats.pmap.table import first_line
 from smapskit.formats.pmap.rcfile import default_rc, parse_rc
+from smapskit.formats.pmap.table import first_line
 from smapskit.formats.pmap.write import format_pmaps, overlaps
+from smapskit.model.diff import GroupName
 from smapskit.model.snapshot import Snapshot
 from smapskit.version import __version__
 

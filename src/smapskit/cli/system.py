@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from smapskit.sources import system as machine
 from smapskit.cli.common import FAILURE, Parser, complain, print_line
 from smapskit.errors import SmapskitError
+from smapskit.sources import system as machine
+from smapskit.text import printable
 from smapskit.views.exports import cell, csv_row
 from smapskit.views.tables import format_processes, format_shared_groups
-from smapskit.text import printable
 
 _FIGURES = ("pss", "uss", "rss", "swap")
 

@@ -13,21 +13,27 @@ _ELLIPSIS = re.compile(rb"[ \t]*(?:\[ ?\.{2,} ?\]|\.{2,}|(?:\xe2\x80\xa6)+)[ \t]
 _COMMAND = re.compile(rb"(?:/proc/|\bp?map\b|\bsmaps|\bmaps\b)")
 
 
-def strip_paste_artifacts(data: bytes, first_row: re.Pattern[bytes]) -> tuple[bytes, list[str]]:
+def strip_paste_artifacts(
+    data: bytes, first_row: re.Pattern[bytes], *, crlf_on_every_line: bool = False
+) -> tuple[bytes, list[str]]:
     """
     Strip CRLF line ends, and the quote marks or the indent that all lines share.
 
     Args:
         data: the text.
         first_row: matches the beginning of the listing's first line.
+        crlf_on_every_line: strip CR only if every line ends in it.
 
     Returns:
         The text with as many lines, and a note for each thing stripped.
     """
     notes: list[str] = []
     first_end = data.find(b"\n")
-    if first_end > 0 and data[first_end - 1 : first_end] == b"\r":
-        data = data.replace(b"\r\n", b"\n")
+    is_crlf = first_end > 0 and data[first_end - 1 : first_end] == b"\r"
+    if is_crlf and crlf_on_every_line:
+        is_crlf = data.count(b"\r\n") == data.count(b"\n")
+    if is_crlf:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
         notes.append(Note.CRLF)
     prefix = _shared_prefix(data, first_row)
     if prefix:

@@ -52,7 +52,13 @@ class Change:
             case 1, 1:
                 old, new = self.before[0], self.after[0]
                 length = (new.end - new.start) - (old.end - old.start)
-                return ChangeKind.GROWN if length > 0 else ChangeKind.SHRUNK if length < 0 else ChangeKind.CHANGED
+                return (
+                    ChangeKind.GROWN
+                    if length > 0
+                    else ChangeKind.SHRUNK
+                    if length < 0
+                    else ChangeKind.CHANGED
+                )
             case 1, _:
                 return ChangeKind.SPLIT
             case _, 1:
@@ -103,7 +109,9 @@ class Difference:
     @property
     def changed(self) -> tuple[Change, ...]:
         """All other changes."""
-        return tuple(c for c in self.changes if c.kind not in (ChangeKind.ADDED, ChangeKind.REMOVED))
+        return tuple(
+            c for c in self.changes if c.kind not in (ChangeKind.ADDED, ChangeKind.REMOVED)
+        )
 
     @property
     def deltas(self) -> dict[str, int]:

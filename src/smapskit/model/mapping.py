@@ -114,7 +114,9 @@ class Usage:
     and of the kernel's Documentation/filesystems/proc.rst.
     """
 
-    rss: int | None = _field("Rss", "2.6.14", "resident in memory, including pages that other processes map too")
+    rss: int | None = _field(
+        "Rss", "2.6.14", "resident in memory, including pages that other processes map too"
+    )
     pss: int | None = _field(
         "Pss", "2.6.25", "resident, each page divided by the number of processes mapping it"
     )
@@ -133,7 +135,9 @@ class Usage:
     )
     referenced: int | None = _field("Referenced", "2.6.22", "marked as accessed")
     anonymous: int | None = _field(
-        "Anonymous", "2.6.36", "pages of no file; in a private file mapping, the pages copied on write"
+        "Anonymous",
+        "2.6.36",
+        "pages of no file; in a private file mapping, the pages copied on write",
     )
     ksm: int | None = _field("KSM", "6.7", "merged by kernel samepage merging")
     lazy_free: int | None = _field("LazyFree", "4.12", "marked by madvise(MADV_FREE)")
@@ -243,7 +247,9 @@ class Mapping(Usage):
             "meaning": "of the address range; up to kernel 4.11, 4 kB more for a stack",
         },
     )
-    kernel_page_size: int | None = _field("KernelPageSize", "2.6.29", "size of a page; cannot be summed")
+    kernel_page_size: int | None = _field(
+        "KernelPageSize", "2.6.29", "size of a page; cannot be summed"
+    )
     mmu_page_size: int | None = _field("MMUPageSize", "2.6.29", "size of a page; cannot be summed")
     thp_eligible: int | None = _field(
         "THPeligible", "5.0", "1 where transparent huge pages may be used", unit=""

@@ -22,6 +22,7 @@ class Note(enum.StrEnum):
     EMPTY = "the text is empty: a kernel thread, or a process that had ended"
     NO_NEWLINE = "the text does not end in a newline: its last line may be truncated"
     TRUNCATED = "the text is truncated within a record, which was omitted"
+    EMPTY_RANGE = "a mapping has an empty range: it ends where it starts"
     DUPLICATE_FIELD = "a field occurs twice in a record, with the same value"
 
     # pmap
@@ -41,3 +42,6 @@ class Note(enum.StrEnum):
     KERNEL_THREAD = "a kernel thread: it has no memory map"
     ZOMBIE = "a zombie: the process has ended and its memory is freed"
     ENDING = "no mappings: the process was ending"
+    COMMAND_CHANGED = (
+        "the process changed its command line or called exec during each attempt to read it"
+    )

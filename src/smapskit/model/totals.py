@@ -62,6 +62,7 @@ class Totals(Usage):
         return html.totals_html(self)
 
 
+_MAX_INT64: Final = 2**63 - 1
 _SUMMED: Final = ("size", *COUNTERS, "shared_rss")
 
 
@@ -224,19 +225,22 @@ class _TotalsBuilder:
         }
 
 
-def _array_summer(
-    rows: list[int], numbers: list[int]
-) -> Callable[[NDArray[np.int64]], list[int]]:
+def _array_summer(rows: list[int], numbers: list[int]) -> Callable[[NDArray[np.int64]], list[int]]:
     """Return a function that sums an array for each of the group numbers that rows contain."""
-    if len(numbers) == 1:
-        return lambda column: [int(column.sum())]
     position = {number: position for position, number in enumerate(numbers)}
     positions: Any = None
 
     def sum_array(column: NDArray[np.int64]) -> list[int]:
         import numpy as np  # noqa: PLC0415  already loaded where there is an array
 
+        if int(column.max(initial=0)) > _MAX_INT64 // len(column):  # the sum may overflow
+            by_number = dict.fromkeys(numbers, 0)
+            for number, value in zip(rows, column.tolist(), strict=True):
+                by_number[number] += value
+            return list(by_number.values())
         nonlocal positions
+        if len(numbers) == 1:
+            return [int(column.sum())]
         if positions is None:
             positions = np.array([position[number] for number in rows])
         sums = np.zeros(len(numbers), dtype=np.int64)

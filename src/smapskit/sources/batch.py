@@ -1,4 +1,4 @@
-"""Many captures as one frame, read by all the cores of one machine."""
+"""Read many captures into one frame, on all cores of a machine."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from smapskit.errors import SmapskitError
-from smapskit.sources.captures import frames_of
+from smapskit.sources.captures import load_capture_frames
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -17,33 +18,34 @@ if TYPE_CHECKING:
     from smapskit.views.frames import Unit
 
 _BATCH = 64
-"""Captures that one process reads in less time than others take to start."""
+"""Captures per task: reading them takes longer than passing the task to a process."""
 
 
-def load_frames(
+def load_frame(
     paths: Iterable[str | os.PathLike[str]],
     unit: Unit = "kB",
     *,
     workers: int | None = None,
-    each: Callable[[int], object] | None = None,
+    limit: int | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> DataFrame:
     """
     Read many captures, of any format that `load` reads, into one frame.
 
-    A capture that can't be read is never fatal: what is wrong with it stands in
-    `attrs["unreadable"]`, by its path.
+    A capture that cannot be read is never fatal: `attrs["unreadable"]` has the reason by path.
 
     Args:
         paths: of the captures.
         unit: as in `to_frame`.
-        workers: processes to share the work; as many as there are cores where None.
-        each: called with how many are done, now and then, to show progress.
+        workers: number of processes; None for as many as there are cores.
+        limit: as in `load`.
+        progress: called with the number of captures read, from time to time.
 
     Returns:
-        As `concat`, with a further column `source`, the path; pid and time are missing where
-        a capture does not say them.
+        As `concat`, with a further column `source`, the path. pid and time are missing where a
+        capture does not contain them.
     """
-    import pandas as pd  # noqa: PLC0415  for whoever asks for a frame
+    import pandas as pd  # noqa: PLC0415  loaded where a frame is requested
 
     from smapskit.views import frames  # noqa: PLC0415
 
@@ -53,15 +55,15 @@ def load_frames(
     unreadable: dict[str, str] = {}
     done = 0
     with _pool(workers if len(batches) > 1 else 1) as pool:
-        units: list[Unit] = [unit] * len(batches)
-        answers = map(_read, batches, units) if pool is None else pool.map(_read, batches, units)
-        for batch, (part, reasons) in zip(batches, answers, strict=True):
+        read = partial(_read, unit=unit, limit=limit)
+        results = map(read, batches) if pool is None else pool.map(read, batches)
+        for batch, (part, reasons) in zip(batches, results, strict=True):
             parts += [] if part is None else [part]
             unreadable |= reasons
             done += len(batch)
-            if each is not None:
-                each(done)
-    frame = frames.joined(parts, unit)
+            if progress is not None:
+                progress(done)
+    frame = frames.concat_frames(parts, unit)
     frame["source"] = pd.Categorical(frame["source"] if parts else [])
     frame.attrs["unreadable"] = unreadable
     return frame
@@ -76,17 +78,21 @@ def _pool(workers: int | None) -> Iterator[Executor | None]:
         yield pool
 
 
-def _read(paths: list[str], unit: Unit) -> tuple[DataFrame | None, dict[str, str]]:
-    """One frame of some captures, and why the others of them are not in it."""
+def _read(
+    paths: list[str], unit: Unit, limit: int | None
+) -> tuple[DataFrame | None, dict[str, str]]:
+    """Return one frame of some captures, and the reason by path for those not in it."""
     from smapskit.views import frames  # noqa: PLC0415
 
     found: list[DataFrame] = []
     unreadable: dict[str, str] = {}
     for path in paths:
         try:
-            found += frames_of(path, unit)
+            found += load_capture_frames(path, unit, limit=limit)
         except (SmapskitError, OSError) as error:
             unreadable[path] = str(error)
+        except MemoryError:
+            unreadable[path] = f"{path}: not enough memory to read it"
     if not found:
         return None, unreadable
     frame = frames.concat(found, unit)

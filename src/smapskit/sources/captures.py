@@ -1,7 +1,7 @@
 """
-Saved captures: the one room that opens files that people kept.
+Read saved captures: text that `cat`, pmap or another program wrote, compressed or not.
 
-What a capture is follows from its content, never from its name.
+The format is detected from the content, never from the name.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from smapskit import text as texts
 from smapskit.errors import ParseError, Unsupported
+from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.read import parse_pmaps
 from smapskit.formats.smaps.grammar import FIELD, HEADER
-from smapskit.formats.smaps.parse import parse_maps, parse_rollup, parse_smaps
+from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
 from smapskit.model.mapping import Rollup
 from smapskit.model.snapshot import Snapshot
+from smapskit.text import decode, encode
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -31,40 +32,48 @@ if TYPE_CHECKING:
 
 Source = str | os.PathLike[str] | IO[bytes] | IO[str]
 
-LIMIT: Final = 4 * 2**30
-"""How many bytes of text a capture may have: a guard against decompression bombs."""
+MAX_BYTES: Final = 256 * 2**20
+"""The limit for the text of a compressed capture, unless `limit` is given."""
 
-_COMPRESSIONS = {
+_MAX_PLAIN_BYTES: Final = 4 * 2**30
+"""The limit without compression: a pipe may be endless."""
+_BLOCK_SIZE: Final = 1 << 20
+"""Bytes per read: read(n) allocates n bytes even if there are fewer."""
+_SNIFF_BYTES: Final = 64 * 1024
+"""The beginning of a text from which its format is detected."""
+
+_COMPRESSIONS: Final = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bz2",
     b"\xfd7zXZ\0": "lzma",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
-_LOOK_AT = 64 * 1024  # enough of the text to tell what it is
-# Other programs' texts, which people take for smaps or pmap, by what their lines look like.
-_OTHERS = (
+_FOREIGN_FORMATS: Final = (
     (re.compile(rb"[0-9a-f]+ (?:default|local|bind|prefer|interleave|weighted)\b"), "numa_maps"),
     (re.compile(rb"[ \t]*virtual[ \t]+shared[ \t]+shared[ \t]+private"), "Android's showmap"),
     (re.compile(rb"memory map|.*[0-9a-f]{8}'[0-9a-f]{8}"), "a tombstone's memory map"),
     (re.compile(rb"MemTotal:"), "/proc/meminfo"),
     (re.compile(rb"Name:\t.*\nUmask:"), "/proc/PID/status"),
 )
+"""Text of other programs that is easily taken for smaps or pmap, by what a line looks like."""
 
 
-def load(source: Source, *, strict: bool = True, limit: int = LIMIT) -> Snapshot:
+def load(source: Source, *, strict: bool = True, limit: int | None = None) -> Snapshot:
     """
-    Read a saved capture of one process: smaps, maps or any pmap's text.
+    Read a saved capture of one process: smaps, maps or the text of any pmap.
 
     Args:
-        source: a path, or a file open for reading; gzip, bzip2, xz and zstd are read through.
+        source: a path, or a file open for reading. gzip, bzip2, xz and zstd are decompressed.
         strict: see `parse_smaps` and `parse_pmap`.
-        limit: the most bytes that its text may have.
+        limit: maximum length of its text in bytes; None for 256 MiB if it is compressed, 4 GiB
+            if it is not.
 
     Raises:
-        ParseError: with file and line, for a text that is none of these, or that is longer
-            than the limit, or that holds several processes (`load_all` reads those).
-        OSError: the file can't be read.
-        Unsupported: it is zstd and the extra `zstd` is not installed.
+        ParseError: with file and line, for any other text, for one longer than the limit, and
+            for one with several processes (`load_all` reads those).
+        OSError: the file cannot be read.
+        Unsupported: it is zstd, and this Python cannot decompress it.
+        TypeError: `source` is a number: `read(pid)` reads a live process.
     """
     snapshots = load_all(source, strict=strict, limit=limit)
     if len(snapshots) != 1:
@@ -73,66 +82,88 @@ def load(source: Source, *, strict: bool = True, limit: int = LIMIT) -> Snapshot
     return snapshots[0]
 
 
-def load_all(source: Source, *, strict: bool = True, limit: int = LIMIT) -> list[Snapshot]:
-    """Read a saved capture of one or several processes; the rest is as in `load`."""
+def load_all(source: Source, *, strict: bool = True, limit: int | None = None) -> list[Snapshot]:
+    """
+    Read a saved capture of one or several processes. Args and errors are those of `load`.
+
+    Returns:
+        One snapshot per process, at least one. See `parse_smaps_all` for how the processes in
+        the output of `cat /proc/*/smaps` are separated.
+    """
     data, name = _read(source, limit)
     return _snapshots(data, name, strict=strict)
 
 
 def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Snapshot]:
-    format_ = recognise(data, source=name)
+    format_ = detect_format(data, source=name)
     if format_ == "smaps":
-        return [parse_smaps(data, source=name, strict=strict)]
+        return parse_smaps_all(data, source=name, strict=strict)
     if format_ == "maps":
-        return [parse_maps(data, source=name)]
+        return parse_maps_all(data, source=name, strict=strict)
     if format_ == "smaps_rollup":
-        msg = "expected mappings, got smaps_rollup, which holds sums: load_rollup reads it"
+        msg = "expected mappings, got smaps_rollup, which contains sums: load_rollup reads it"
         raise ParseError(msg, name)
     return parse_pmaps(data, source=name, strict=strict)
 
 
-def frames_of(source: Source, unit: Unit = "kB", *, limit: int = LIMIT) -> list[DataFrame]:
+def load_capture_frames(
+    source: Source, unit: Unit = "kB", *, strict: bool = True, limit: int | None = None
+) -> list[DataFrame]:
     """
-    Read a saved capture into frames, one for each process in it.
-
-    As `load_all` and then `to_frame`, by the faster way where there is one.
+    Read a saved capture into one frame per process, as `load_all` and `to_frame` do.
     """
-    from smapskit.views import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
+    from smapskit.views import frames  # noqa: PLC0415  loaded where a frame is requested
 
     data, name = _read(source, limit)
-    if recognise(data, source=name) == "smaps":
-        return [frames.parse_frame(data, unit, source=name)]
-    return [frames.to_frame(snapshot, unit) for snapshot in _snapshots(data, name)]
+    if detect_format(data, source=name) == "smaps":
+        return frames.parse_frames(data, unit, source=name, strict=strict)
+    return [frames.to_frame(snapshot, unit) for snapshot in _snapshots(data, name, strict=strict)]
 
 
-def load_rollup(source: Source, *, limit: int = LIMIT) -> Rollup:
-    """Read a saved smaps_rollup; the rest is as in `load`."""
-    data, name = _read(source, limit)
-    return parse_rollup(data, source=name)
-
-
-def recognise(data: bytes, *, source: str | None = None) -> str:
+def load_rollup(source: Source, *, strict: bool = True, limit: int | None = None) -> Rollup:
     """
-    Tell what a text is: "smaps", "smaps_rollup", "maps" or "pmap".
+    Read a saved smaps_rollup of one process. Args are those of `load`.
 
     Raises:
-        ParseError: it is another program's, by name where that is known.
+        ParseError: as `load`; for several processes, which `load_rollup_all` reads.
     """
-    head, _ = texts.unwrapped(data[:_LOOK_AT], HEADER)
+    rollups = load_rollup_all(source, strict=strict, limit=limit)
+    if len(rollups) > 1:
+        msg = f"expected one process, got {len(rollups)}: load_rollup_all reads several"
+        raise ParseError(msg, _name(source))
+    return rollups[0]
+
+
+def load_rollup_all(
+    source: Source, *, strict: bool = True, limit: int | None = None
+) -> list[Rollup]:
+    """Read a saved smaps_rollup of one or several processes: see `load_rollup`."""
+    data, name = _read(source, limit)
+    return parse_rollup_all(data, source=name, strict=strict)
+
+
+def detect_format(data: bytes, *, source: str | None = None) -> str:
+    """
+    Return what a text is: "smaps", "smaps_rollup", "maps" or "pmap".
+
+    Raises:
+        ParseError: it is the text of another program, which is named if it is known.
+    """
+    head, _ = strip_paste_artifacts(data[:_SNIFF_BYTES], HEADER)
     lines = [line for line in head.split(b"\n") if line.strip()]
-    for line, behind in pairwise([*lines, b""]):
+    for line, following in pairwise([*lines, b""]):
         if header := HEADER.fullmatch(line):
             if header[7] == b"[rollup]":
                 return "smaps_rollup"
-            return "smaps" if FIELD.fullmatch(behind) and not HEADER.match(behind) else "maps"
-    for pattern, what in _OTHERS:
+            return "smaps" if FIELD.fullmatch(following) and not HEADER.match(following) else "maps"
+    for pattern, name in _FOREIGN_FORMATS:
         if any(pattern.match(line) for line in lines[:20]) or pattern.match(head):
-            msg = f"expected smaps, maps or a pmap's table, got {what}"
-            raise ParseError(msg, source, 1, texts.decode(lines[0]))
+            msg = f"expected smaps, maps or the output of pmap, got {name}"
+            raise ParseError(msg, source, 1, decode(lines[0]))
     if not lines:
-        return "smaps"  # a kernel thread's
+        return "smaps"  # of a kernel thread
     if FIELD.fullmatch(lines[0]) and re.match(rb"[A-Z]", lines[0]):
-        return "smaps"  # whose beginning is cut: its reader says so
+        return "smaps"  # truncated at its beginning, which its parser reports
     return "pmap"
 
 
@@ -143,39 +174,65 @@ def _name(source: Source) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _read(source: Source, limit: int) -> tuple[bytes, str | None]:
+def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
+    if isinstance(source, int):
+        msg = f"expected a path or an open file, got a number: use read({source}) for a process"
+        raise TypeError(msg)
     name = _name(source)
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as file:
-            data: bytes | str = file.read(limit + 1)
+            data = _read_to_end(file, limit)
     else:
-        data = source.read(limit + 1)
-    text = _decompressed(texts.to_bytes(data), limit, name)
-    if len(text) > limit:
-        msg = f"expected a text of at most {limit:,} bytes; a higher limit= reads more"
-        raise ParseError(msg, name)
-    return text, name
-
-
-def _decompressed(data: bytes, limit: int, name: str | None) -> bytes:
-    """The text, one byte more than the limit at the most; what compressed it, it says itself."""
+        data = _read_to_end(source, limit)
     module = next((m for magic, m in _COMPRESSIONS.items() if data.startswith(magic)), None)
-    if module is None:
-        return data
+    if module is not None:
+        limit = MAX_BYTES if limit is None else limit
+        data = _decompress(data, module, limit, name)
+    max_bytes = _MAX_PLAIN_BYTES if limit is None else limit
+    if len(data) > max_bytes:
+        msg = f"expected a text of at most {max_bytes:,} bytes: limit= (--limit) allows more"
+        raise ParseError(msg, name)
+    return data, name
+
+
+def _read_to_end(file: IO[bytes] | IO[str], limit: int | None) -> bytes:
+    """
+    Read a file to its end, or a little more than the limit.
+
+    Compressed data larger than its text is read too: compression adds less than a block to
+    data that it cannot make smaller.
+    """
+    left = (_MAX_PLAIN_BYTES if limit is None else limit + limit // 16) + _BLOCK_SIZE
+    blocks: list[Any] = []
+    # An unbuffered file or a pipe returns less than was asked for.
+    while left > 0:
+        block: Any = file.read(min(left, _BLOCK_SIZE))
+        if block is None:
+            msg = "expected a file that waits for data, got one with O_NONBLOCK"
+            raise BlockingIOError(errno.EAGAIN, msg)
+        if not block:
+            break
+        blocks.append(block)
+        left -= len(block)
+    return encode((blocks[0][:0] if blocks else b"").join(blocks))
+
+
+def _decompress(data: bytes, module: str, limit: int, name: str | None) -> bytes:
+    """Return the text, or the beginning of one that is longer than the limit."""
     opened = _open_zstd if module == "zstd" else importlib.import_module(module).open
     try:
         with opened(io.BytesIO(data)) as file:
-            return bytes(file.read(limit + 1))
-    except Unsupported:
+            return _read_to_end(file, limit)
+    except (Unsupported, MemoryError):
         raise
-    except Exception as error:  # each of them has errors of its own for damaged data
-        msg = f"expected whole {module} data ({error})"
+    except Exception as error:  # each module has exceptions of its own for damaged data
+        msg = f"expected complete {module} data ({error})"
         raise ParseError(msg, name) from error
 
 
 def _open_zstd(file: IO[bytes]) -> Any:
-    for module in ("compression.zstd", "backports.zstd"):  # Python 3.14 has its own
+    for module in ("compression.zstd", "backports.zstd"):  # Python 3.14 has the first
         with contextlib.suppress(ImportError):
             return importlib.import_module(module).open(file)
-    msg = "reading zstd takes the extra 'zstd': pip install 'smapskit[zstd]'"
+    msg = "reading zstd requires backports.zstd: pip install '.[zstd]' in a checkout"
     raise Unsupported(errno.ENOSYS, msg)

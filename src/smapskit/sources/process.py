@@ -1,14 +1,15 @@
 """
-Live processes as snapshots.
+Read live processes as snapshots, frames and sums.
 
-One read of the kernel's file is not one moment: it gives some 4 KiB of text at a time and
-lets go of the address space in between. `Snapshot.check()` tells what contradicts itself.
+Reading smaps is not atomic: the kernel returns some 4 KiB of text per read and releases the
+address space in between. `Snapshot.check()` reports what contradicts itself.
 """
 
 from __future__ import annotations
 
 import errno
 import itertools
+import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from os import PathLike
@@ -17,15 +18,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import attrs
 
 from smapskit.errors import ProcessNotFound
-from smapskit.formats.smaps import sums
-from smapskit.formats.smaps.chunks import whole_records
-from smapskit.formats.smaps.files import MAPS, SMAPS, Kind
-from smapskit.formats.smaps.grammar import NOTE_EMPTY
-from smapskit.formats.smaps.parse import parse_pieces, parse_rollup
-from smapskit.formats.smaps.sums import Sums
-from smapskit.model.diff import GroupName
+from smapskit.formats.smaps.files import MAPS, SMAPS, ProcFile
+from smapskit.formats.smaps.parse import parse_rollup, read_snapshot
+from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.model.mapping import Mapping, Rollup
+from smapskit.model.notes import Note
 from smapskit.model.snapshot import Snapshot
+from smapskit.model.totals import GroupName, Totals, group_columns
 from smapskit.sources import procfs
 
 if TYPE_CHECKING:
@@ -33,73 +32,69 @@ if TYPE_CHECKING:
 
     from smapskit.views.frames import Unit
 
-NOTE_KERNEL_THREAD: Final = "a kernel thread: it has no memory map"
-NOTE_ZOMBIE: Final = "a zombie: it has ended, its memory is freed"
-NOTE_ENDING: Final = "no mappings: the process was ending"
 ATTEMPTS: Final = 3
 """How often a process is read that calls exec or changes its command line meanwhile."""
-NOTE_CHANGING: Final = (
-    f"the process changed its command line or called exec during each of {ATTEMPTS} reads"
-)
 
 
-def read(pid: int, *, proc: PathLike[str] | str = procfs.PROC) -> Snapshot:
+def read(pid: int | None = None, *, proc: PathLike[str] | str = procfs.PROC) -> Snapshot:
     """
-    Read /proc/PID/smaps: every mapping of a process with all that the kernel counts.
+    Read /proc/PID/smaps: every mapping of a process with all counters of the kernel.
 
     Args:
-        pid: of the process; 0 is none.
+        pid: of the process; None for this process.
         proc: where procfs is mounted.
 
     Returns:
-        Its mappings with command line and time of reading (UTC). Empty, with the reason in
-        the notes, for a kernel thread, a zombie or a process that is just ending.
+        The mappings, with the command line and the time of reading (UTC). Empty, with the
+        reason in the notes, for a kernel thread, a zombie or a process that is ending.
 
     Raises:
-        ProcessNotFound: there is none, it ended while it was read, or it called exec during
-            each of three attempts.
-        AccessDenied: it is another user's; root or CAP_SYS_PTRACE may read it.
+        ProcessNotFound: there is no such process, it ended while it was read, or it called exec
+            during each of three attempts.
+        AccessDenied: the process is another user's; root or CAP_SYS_PTRACE may read it.
         Unsupported: this system has no procfs, or its kernel no smaps.
-        OSError: any other error of the kernel's, such as too many open files.
+        OSError: any other error, such as too many open files.
     """
     return _snapshot(pid, SMAPS, proc)
 
 
-def read_maps(pid: int, *, proc: PathLike[str] | str = procfs.PROC) -> Snapshot:
+def read_maps(pid: int | None = None, *, proc: PathLike[str] | str = procfs.PROC) -> Snapshot:
     """
-    Read /proc/PID/maps: the mappings without counters, many times cheaper than smaps.
+    Read /proc/PID/maps: the mappings without counters, many times faster than smaps.
 
-    Returns and errors are those of `read`.
+    Args, returns and errors are those of `read`.
     """
     return _snapshot(pid, MAPS, proc)
 
 
-def read_rollup(pid: int, *, proc: PathLike[str] | str = procfs.PROC) -> Rollup:
+def read_rollup(pid: int | None = None, *, proc: PathLike[str] | str = procfs.PROC) -> Rollup:
     """
-    Read /proc/PID/smaps_rollup: the kernel's own sums over all mappings (4.14 and later).
+    Read /proc/PID/smaps_rollup: the kernel's sums over all mappings (4.14 and later).
 
     Raises:
-        ProcessNotFound: there is none, or it has no memory map (any more).
-        AccessDenied: it is another user's.
+        ProcessNotFound: there is no such process, or it has no memory map.
+        AccessDenied: the process is another user's.
         Unsupported: this system has no procfs, or its kernel no smaps_rollup.
     """
-    return read_rollup_text(pid, proc).value
+    return read_rollup_text(_this_or(pid), proc).value
 
 
 def read_frame(
-    pid: int, unit: Unit = "kB", *, proc: PathLike[str] | str = procfs.PROC
+    pid: int | None = None, unit: Unit = "kB", *, proc: PathLike[str] | str = procfs.PROC
 ) -> DataFrame:
     """
-    Read a live process's smaps into a DataFrame, as `read(pid).to_frame(unit)` gives it.
+    Read smaps of a live process into the DataFrame that `read(pid).to_frame(unit)` returns.
 
-    One thread reads while another turns what came to columns. Errors are those of `read`.
+    One thread reads while another parses. Args and errors are those of `read`.
     """
-    from smapskit.views import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
+    from smapskit.views import frames  # noqa: PLC0415  loaded where a frame is requested
 
-    source = procfs.file_of(pid, "smaps", proc)
+    pid = _this_or(pid)
+    source = procfs.proc_path(pid, "smaps", proc)
 
     def parse(text: Iterable[bytes]) -> DataFrame:
-        return frames.frame_of_parts(whole_records(text), unit, Snapshot((), pid, source=source))
+        columns = ColumnReader(SMAPS, source).columns(text)
+        return frames.from_columns(columns, unit, pid=pid, source=source)
 
     reading = read_text(pid, "smaps", parse, proc)
     frame = reading.value
@@ -109,32 +104,18 @@ def read_frame(
     return frame
 
 
-def read_sums(
-    pid: int,
-    by: GroupName | Callable[[Mapping], Any] | None = None,
-    *,
-    proc: PathLike[str] | str = procfs.PROC,
-) -> dict[Any, Sums]:
-    """
-    Read /proc/PID/smaps and add it up, as `group_by` does, without records where it can.
-
-    Args, Returns: as `smapskit.formats.smaps.sums.read_sums`. Errors are those of `read`.
-    """
-    return read_sums_text(pid, by, proc).value
-
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
 @attrs.frozen
 class Reading(Generic[T_co]):
-    """What was parsed from a file of a process's, and the command line it belongs to."""
+    """What was parsed from a file of a process, and the command line it belongs to."""
 
     value: T_co
     command: str
     time: datetime
-    """When the reading began, in UTC."""
+    """When reading began, in UTC."""
     notes: tuple[str, ...] = ()
 
 
@@ -142,7 +123,7 @@ def read_text(
     pid: int, name: str, parse: Callable[[Iterable[bytes]], T], proc: PathLike[str] | str
 ) -> Reading[T]:
     """
-    Parse a file of a process's; if the process calls exec meanwhile, start again.
+    Parse a file of a process; if the process calls exec meanwhile, start again.
 
     Args:
         pid: of the process.
@@ -166,40 +147,45 @@ def read_text(
         except procfs.ExecDuringRead as error:
             if attempts == ATTEMPTS:
                 msg = f"{error.strerror}, {ATTEMPTS} times"
-                raise procfs.ExecDuringRead(error.errno, msg) from None
+                raise procfs.ExecDuringRead(error.errno, msg, pid=pid) from None
         else:
             if text.is_steady:
                 return Reading(value, text.command, time)
             if attempts == ATTEMPTS:
-                return Reading(value, text.command, time, (NOTE_CHANGING,))
+                return Reading(value, text.command, time, (Note.COMMAND_CHANGED,))
     raise AssertionError
 
 
 def read_rollup_text(pid: int, proc: PathLike[str] | str) -> Reading[Rollup]:
-    """Read smaps_rollup and the command line, as `read_rollup`."""
+    """Read smaps_rollup and the command line: see `read_rollup`."""
 
     def parse(text: Iterable[bytes]) -> Rollup:
         joined = b"".join(text)
         if not joined:
-            raise ProcessNotFound(errno.ESRCH, f"process {pid} has no memory map")
-        return parse_rollup(joined, source=procfs.file_of(pid, "smaps_rollup", proc))
+            raise ProcessNotFound(errno.ESRCH, f"process {pid} has no memory map", pid=pid)
+        return parse_rollup(joined, source=procfs.proc_path(pid, "smaps_rollup", proc))
 
     return read_text(pid, "smaps_rollup", parse, proc)
 
 
 def read_sums_text(
     pid: int, by: GroupName | Callable[[Mapping], Any] | None, proc: PathLike[str] | str
-) -> Reading[dict[Any, Sums]]:
-    """Read sums and the command line, as `read_sums`."""
-    source = procfs.file_of(pid, "smaps", proc)
-    return read_text(pid, "smaps", lambda text: sums.read_sums(text, by, source), proc)
+) -> Reading[dict[Any, Totals]]:
+    """Read smaps as sums by group (see `group_columns`), without building records if possible."""
+    source = procfs.proc_path(pid, "smaps", proc)
+
+    def parse(text: Iterable[bytes]) -> dict[Any, Totals]:
+        return group_columns(ColumnReader(SMAPS, source).columns(text), by)
+
+    return read_text(pid, "smaps", parse, proc)
 
 
-def _snapshot(pid: int, kind: Kind, proc: PathLike[str] | str) -> Snapshot:
-    source = procfs.file_of(pid, kind.name, proc)
-    reading = read_text(pid, kind.name, lambda text: parse_pieces(text, kind, source), proc)
+def _snapshot(pid: int | None, file: ProcFile, proc: PathLike[str] | str) -> Snapshot:
+    pid = _this_or(pid)
+    source = procfs.proc_path(pid, file.name, proc)
+    reading = read_text(pid, file.name, lambda text: read_snapshot(text, file, source), proc)
     snapshot = reading.value
-    notes = [*(note for note in snapshot.notes if note != NOTE_EMPTY), *reading.notes]
+    notes = [*(note for note in snapshot.notes if note != Note.EMPTY), *reading.notes]
     if not snapshot:
         notes.append(_why_empty(pid, proc))
     return attrs.evolve(
@@ -207,8 +193,12 @@ def _snapshot(pid: int, kind: Kind, proc: PathLike[str] | str) -> Snapshot:
     )
 
 
-def _why_empty(pid: int, proc: PathLike[str] | str) -> str:
+def _this_or(pid: int | None) -> int:
+    return os.getpid() if pid is None else pid
+
+
+def _why_empty(pid: int, proc: PathLike[str] | str) -> Note:
     _, state, flags = procfs.read_stat(pid, proc)
     if flags & procfs.KERNEL_THREAD:
-        return NOTE_KERNEL_THREAD
-    return NOTE_ZOMBIE if state == "Z" else NOTE_ENDING
+        return Note.KERNEL_THREAD
+    return Note.ZOMBIE if state == "Z" else Note.ENDING

@@ -1,8 +1,8 @@
 """
-All processes of a machine: what each of them holds, and what they hold together.
+Read all processes of a machine: what each of them uses, and what they use together.
 
-A page that several processes map is in the RSS of each of them, in the PSS of each by its
-share: only PSS may be added up over processes.
+A page that several processes map is in the RSS of each of them, and in the PSS of each by its
+share: only PSS may be summed over processes.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from smapskit.sources import process
-from smapskit.sources import procfs
-from smapskit.model.diff import GroupName, added
 from smapskit.errors import ProcessNotFound, SmapskitError, Unsupported
+from smapskit.model.mapping import Usage
+from smapskit.model.totals import GroupName, Totals, add_totals
+from smapskit.sources import process, procfs
 from smapskit.sources.process import Reading
-from smapskit.model.mapping import Totals, Usage
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from smapskit.views.frames import Unit
 
-Each = Callable[[int, int], object]
-"""Told how many processes have been read, and how many there are."""
+Progress = Callable[[int, int], object]
+"""Called with the number of processes read and the number of all processes."""
 
 
 @attrs.frozen
-class ProcessSums:
-    """What one process's mappings add up to."""
+class ProcessUsage:
+    """The sums over the mappings of one process."""
 
     pid: int
     command: str
@@ -40,107 +39,110 @@ class ProcessSums:
 
 
 @attrs.frozen
-class GroupSums:
-    """What a group's mappings add up to over all processes."""
+class GroupUsage:
+    """The sums over a group of mappings in all processes."""
 
     processes: int
-    """In how many of them there are such mappings."""
+    """Number of processes that have such mappings."""
     totals: Totals
 
 
 @attrs.frozen
-class Survey:
-    """What was found, and what could not be read."""
+class SystemUsage:
+    """The memory of all processes of a machine that could be read."""
 
-    processes: tuple[ProcessSums, ...]
-    """Those with memory of their own: kernel threads and zombies have none."""
-    groups: dict[Any, GroupSums]
-    """By group, where groups were asked for."""
+    processes: tuple[ProcessUsage, ...]
+    """The processes with memory of their own: kernel threads and zombies have none."""
+    groups: dict[Any, GroupUsage]
+    """By group; empty where no groups were requested."""
     unreadable: dict[int, str]
-    """Why, by pid: another user's, not parsable, or an error such as too many open files."""
+    """The reason by pid: another user's process, malformed text, too many open files."""
 
 
-def survey(
+def read_system(
     by: GroupName | None = None,
     *,
     proc: str | PathLike[str] = procfs.PROC,
-    each: Each | None = None,
-) -> Survey:
+    progress: Progress | None = None,
+) -> SystemUsage:
     """
-    Read what every process of this machine holds.
+    Read the memory of every process of this machine.
 
     Args:
-        by: also add up over all processes by "backing", "sharing", "perms" or "pathname",
-            which takes the kernel about ten times as long.
+        by: also sum groups over all processes, by "backing", "sharing", "perms" or "pathname".
+            This takes the kernel about ten times as long.
         proc: where procfs is mounted.
-        each: called after each process, to show progress.
+        progress: called after each process.
 
     Raises:
         Unsupported: this system has no procfs.
     """
-    processes: list[ProcessSums] = []
+    processes: list[ProcessUsage] = []
     members: dict[Any, list[Totals]] = {}
 
     def read(pid: int) -> None:
         if by is None:
             reading = _read_usage(pid, proc)
-            processes.append(ProcessSums(pid, reading.command, reading.value))
+            processes.append(ProcessUsage(pid, reading.command, reading.value))
             return
         groups = process.read_sums_text(pid, by, proc)
         if not groups.value:
             return
-        for key, sums in groups.value.items():
-            members.setdefault(key, []).append(sums.totals)
-        usage = added([sums.totals for sums in groups.value.values()])
-        processes.append(ProcessSums(pid, groups.command, usage))
+        for key, totals in groups.value.items():
+            members.setdefault(key, []).append(totals)
+        usage = add_totals(list(groups.value.values()))
+        processes.append(ProcessUsage(pid, groups.command, usage))
 
-    unreadable = _each_process(read, proc, each)
-    sums = {key: GroupSums(len(parts), added(parts)) for key, parts in members.items()}
-    return Survey(tuple(processes), sums, unreadable)
+    unreadable = _read_processes(read, proc, progress)
+    groups = {key: GroupUsage(len(parts), add_totals(parts)) for key, parts in members.items()}
+    return SystemUsage(tuple(processes), groups, unreadable)
 
 
-def read_all(
-    unit: Unit = "kB", *, proc: str | PathLike[str] = procfs.PROC, each: Each | None = None
+def read_system_frame(
+    unit: Unit = "kB",
+    *,
+    proc: str | PathLike[str] = procfs.PROC,
+    progress: Progress | None = None,
 ) -> DataFrame:
     """
-    Every mapping of every process of this machine that may be read, as one frame.
+    Read every mapping of every readable process of this machine into one frame.
 
     Args:
-        unit: as in `to_frame`.
+        unit: as in `Snapshot.to_frame`.
         proc: where procfs is mounted.
-        each: called after each process, to show progress.
+        progress: called after each process.
 
     Returns:
         As `concat`: pid and time are the index. `attrs["commands"]` has the command lines and
-        `attrs["unreadable"]` why a process is missing, both by pid.
+        `attrs["unreadable"]` the reason for each process that is missing, both by pid.
 
     Raises:
         Unsupported: this system has no procfs.
     """
-    from smapskit.views import frames  # noqa: PLC0415  pandas is for whoever asks for a frame
+    from smapskit.views import frames  # noqa: PLC0415  loaded where a frame is requested
 
-    moments: list[DataFrame] = []
+    parts: list[DataFrame] = []
     commands: dict[int, str] = {}
 
     def read(pid: int) -> None:
         frame = process.read_frame(pid, unit, proc=proc)
         if len(frame):
             commands[pid] = frame.attrs["command"]
-            moments.append(frame)
+            parts.append(frame)
 
-    unreadable = _each_process(read, proc, each)
-    frame = frames.concat(moments, unit)
+    unreadable = _read_processes(read, proc, progress)
+    frame = frames.concat(parts, unit)
     frame.attrs |= {"commands": commands, "unreadable": unreadable}
     return frame
 
 
-def _each_process(
-    read: Callable[[int], object], proc: str | PathLike[str], each: Each | None
+def _read_processes(
+    read: Callable[[int], object], proc: str | PathLike[str], progress: Progress | None
 ) -> dict[int, str]:
-    """Read each process that there is; tell why, by pid, for those that can't be."""
+    """Call `read` for each process; return the reason by pid for those that cannot be read."""
     pids = sorted(int(entry.name) for entry in Path(proc).glob("[0-9]*") if entry.name.isdecimal())
     if not pids:
-        procfs.no_procfs(proc)
+        procfs.raise_no_procfs(proc)
     unreadable = {}
     for number, pid in enumerate(pids, 1):
         try:
@@ -150,16 +152,17 @@ def _each_process(
             if not has_ended or isinstance(error, procfs.ExecDuringRead):
                 reason = error.strerror if isinstance(error, OSError) else None
                 unreadable[pid] = reason or str(error)
-        if each is not None:
-            each(number, len(pids))
+        if progress is not None:
+            progress(number, len(pids))
     return unreadable
 
 
 def _read_usage(pid: int, proc: str | PathLike[str]) -> Reading[Usage]:
     try:
         return process.read_rollup_text(pid, proc)
-    except Unsupported:  # before 4.14
+    except Unsupported:  # before kernel 4.14
         groups = process.read_sums_text(pid, None, proc)
         if not groups.value:
-            raise ProcessNotFound(f"process {pid} has no memory map") from None
-        return Reading(groups.value[""].totals, groups.command, groups.time, groups.notes)
+            msg = f"process {pid} has no memory map"
+            raise ProcessNotFound(msg, pid=pid) from None
+        return Reading(groups.value[""], groups.command, groups.time, groups.notes)

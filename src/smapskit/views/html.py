@@ -78,7 +78,11 @@ def difference_html(difference: Difference) -> str:
     footer += [(f"{sums.get(name, 0):+,}", _NUMBER) for name in names]
     counts = [f"{count} {kind}" for kind, count in difference.counts.items()]
     line = ", ".join([*counts, f"{difference.unchanged} unchanged"])
-    table = _table(["Change", "Address", *(f"{HEADINGS[name]} (kB)" for name in names), "Mapping"], rows, footer)
+    table = _table(
+        ["Change", "Address", *(f"{HEADINGS[name]} (kB)" for name in names), "Mapping"],
+        rows,
+        footer,
+    )
     left = len(difference.changes) - len(rows)
     return f"<div>{line}</div>{table}" + (f"<div>and {left} smaller ones</div>" if left else "")
 
@@ -87,7 +91,10 @@ Cell = tuple[str, str]
 
 
 def _table(
-    headings: Iterable[str], rows: list[list[Cell]], footer: list[Cell] | None = None, omitted: int = 0
+    headings: Iterable[str],
+    rows: list[list[Cell]],
+    footer: list[Cell] | None = None,
+    omitted: int = 0,
 ) -> str:
     head = "".join(f"<th {_WORD}>{heading}</th>" for heading in headings)
     lines = [

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from smapskit.errors import Unsupported
 from smapskit.model.backing import Backing
-from smapskit.model.totals import GroupName
 from smapskit.model.snapshot import Snapshot
+from smapskit.model.totals import GroupName
 from smapskit.text import sanitize, truncate
 from smapskit.views.columns import label
 
@@ -93,7 +93,9 @@ def plot_series(
     figure = _figure()
     axes = figure.subplots()
     for (name, values), (colour, dashes, width) in zip(series.items(), LINES, strict=False):
-        known = [(s, kb / _KB_PER_MIB) for s, kb in zip(seconds, values, strict=True) if kb is not None]
+        known = [
+            (s, kb / _KB_PER_MIB) for s, kb in zip(seconds, values, strict=True) if kb is not None
+        ]
         if known:
             x, y = zip(*known, strict=True)
             axes.plot(x, y, dashes, color=colour, linewidth=width, label=name)
@@ -145,7 +147,10 @@ def _figure() -> Figure:
 def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
     groups = snapshot.group_by(by)
     entries = sorted(
-        ((key, sums.size / _KB_PER_MIB, (sums.rss or 0) / _KB_PER_MIB) for key, sums in groups.items()),
+        (
+            (key, sums.size / _KB_PER_MIB, (sums.rss or 0) / _KB_PER_MIB)
+            for key, sums in groups.items()
+        ),
         key=lambda entry: (entry[2], entry[1]),
         reverse=True,
     )
@@ -175,7 +180,9 @@ def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
 def _draw_strip(axes: Axes, snapshot: Snapshot) -> None:
     """Plot the mappings side by side in the order of their addresses, without gaps."""
     left = 0.0
-    edge = 0.3 if len(snapshot) <= _MAX_WITH_EDGES else 0.0  # with more, edges would hide the colours
+    edge = (
+        0.3 if len(snapshot) <= _MAX_WITH_EDGES else 0.0
+    )  # with more, edges would hide the colours
     seen: dict[Backing | None, Any] = {}
     for mapping in sorted(snapshot, key=lambda m: m.start):
         backing = mapping.backing

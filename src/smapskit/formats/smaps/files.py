@@ -26,5 +26,6 @@ MAPS: Final = ProcFile("maps", {}, has_fields=False)
 
 def parse_vm_flags(text: bytes) -> tuple[str, ...] | None:
     """Parse the two-letter codes of VmFlags; None where a word is not a code."""
-    words = text.decode("ascii", "replace").split()
-    return tuple(words) if all(map(_CODE.fullmatch, words)) else None
+    words = text.decode("ascii", "replace").replace("\t", " ").split(" ")
+    codes = tuple(word for word in words if word)
+    return codes if all(map(_CODE.fullmatch, codes)) else None

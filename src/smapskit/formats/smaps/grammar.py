@@ -22,6 +22,8 @@ MAX_KB: Final = 2**53 - 1
 """In bytes it still fits int64; no address space is as large."""
 MAX_DIGITS: Final = 15
 """Any number with so many digits is below MAX_KB."""
+MAX_FIELD_NAMES: Final = 256
+"""Kernels have about 30. Each further name would be a column of every mapping."""
 MAX_INODE: Final = 2**64 - 1
 ROLLUP_NAME: Final = "[rollup]"
 

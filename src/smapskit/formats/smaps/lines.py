@@ -20,6 +20,7 @@ from smapskit.formats.smaps.grammar import (
     FIELD,
     HEADER,
     MAX_DIGITS,
+    MAX_FIELD_NAMES,
     MAX_INODE,
     MAX_KB,
     NUMBER,
@@ -32,15 +33,15 @@ from smapskit.formats.smaps.layout import (
     learn_layout,
     learn_style,
 )
+from smapskit.formats.smaps.processes import Expected, begins_process
 from smapskit.model.columns import Cache, Columns, columns_of_dicts
 from smapskit.model.mapping import Device, KernelField
 from smapskit.model.notes import Note
 from smapskit.text import decode
 
 _LIKE_HEADER = re.compile(rb"[0-9a-fA-F]+-[0-9a-fA-F]+ ")
+_SEPARATOR = re.compile(rb"(?:-+|=+)[ \t]*+")
 _MAX_CACHED_LINES: Final = 4096
-_MAX_FIELD_NAMES: Final = 256
-"""Kernels have about 30. Each further name would be a column of every mapping."""
 _MAX_PREAMBLE_LINES: Final = 5
 """Lines that may come before a pasted listing: a prompt and its command."""
 
@@ -92,10 +93,19 @@ def columns_of_records(records: Sequence[RawRecord]) -> Columns:
 class LineParser:
     """Parses lines into records and learns how the text is laid out."""
 
-    def __init__(self, file: ProcFile, source: str | None = None, *, strict: bool = True) -> None:
+    def __init__(
+        self,
+        file: ProcFile,
+        source: str | None = None,
+        *,
+        strict: bool = True,
+        expected: Expected = Expected.ANY,
+        first_line: int = 1,
+    ) -> None:
         self.file = file
         self.source = source
         self.strict = strict
+        self.expected = expected
         self.notes: list[str] = []
         self.styles: dict[str, FieldStyle] = {}
         """How the text writes each field, by the kernel's name."""
@@ -106,7 +116,9 @@ class LineParser:
         self._record: RawRecord | None = None
         self._complete: list[str] = []
         """The names of the fields of the last complete record."""
-        self._number = 0
+        self._number = first_line - 1
+        self.previous_start = 0
+        """First address of the last mapping."""
         self._line = b""
         self._has_records = False
         self._is_blank = True
@@ -155,7 +167,9 @@ class LineParser:
             self._line = lines[-1]
         return complete
 
-    def skip(self, header_line: bytes, count: int, names: list[str]) -> list[RawRecord]:
+    def skip(
+        self, header_line: bytes, count: int, names: list[str], last_start: int
+    ) -> list[RawRecord]:
         """
         Skip complete records that were parsed otherwise; return the record before them.
 
@@ -163,11 +177,13 @@ class LineParser:
             header_line: the first line skipped.
             count: number of lines skipped.
             names: the fields of the last record skipped.
+            last_start: its first address.
         """
         self._number, self._line = self._number + 1, header_line
         complete = self._end_record()
         self._number += count - 1
         self._complete = names
+        self.previous_start = last_start
         self._has_records = True
         return complete
 
@@ -218,12 +234,22 @@ class LineParser:
             int(inode),
             decode(name),
         )
-        if record.start >= record.end:
+        if record.start > record.end:
             raise self._error("expected a range whose end is after its start")
         if record.inode > MAX_INODE:
             raise self._error("expected an inode below 2**64")
         if record.pathname == ROLLUP_NAME and self.file is not ROLLUP:
             raise self._error(f"expected {self.file.name}, got smaps_rollup: use parse_rollup")
+        if record.start == record.end and self.file is not ROLLUP:
+            self._note(Note.EMPTY_RANGE)
+        if self.expected is Expected.ONE and begins_process(
+            record.start, record.end, self.previous_start
+        ):
+            raise self._error(
+                f"expected one process, got another: {record.start:x} is below the mapping "
+                f"before it; parse_{self.file.name}_all reads several"
+            )
+        self.previous_start = record.start
         self._learn_header(header)
         self._has_records = True
         return record
@@ -256,8 +282,8 @@ class LineParser:
             self._seen[self._line] = (name, key, value)
 
     def _learn_field(self, record: RawRecord, name: str, style: FieldStyle) -> None:
-        if len(self.styles) == _MAX_FIELD_NAMES:
-            raise self._error(f"expected at most {_MAX_FIELD_NAMES} different fields, got {name}")
+        if len(self.styles) == MAX_FIELD_NAMES:
+            raise self._error(f"expected at most {MAX_FIELD_NAMES} different fields, got {name}")
         self.styles[name] = style
         previous = record.names[-1] if record.names else None
         if self._order and self._order[-1] == previous:
@@ -305,6 +331,8 @@ class LineParser:
             self._note(Note.ROWS_OMITTED)
         elif is_preamble and self._number <= _MAX_PREAMBLE_LINES and paste.is_command(line):
             self._note(Note.COMMAND_SKIPPED)
+        elif self.file is ROLLUP and _SEPARATOR.fullmatch(line):
+            pass  # between the sums of two processes
         elif _LIKE_HEADER.match(line):
             raise self._error(_header_fault(line))
         elif is_preamble and FIELD.fullmatch(line) and self.file.has_fields:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from itertools import chain
-
-import attrs
+from itertools import chain, pairwise
 
 from smapskit.errors import ParseError
 from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.smaps.chunks import CHUNK_SIZE
 from smapskit.formats.smaps.files import MAPS, ROLLUP, SMAPS, ProcFile
-from smapskit.formats.smaps.grammar import HEADER, ROLLUP_NAME
+from smapskit.formats.smaps.grammar import HEADER, HEADER_PATTERN, ROLLUP_NAME
 from smapskit.formats.smaps.lines import LineParser
+from smapskit.formats.smaps.processes import Expected, process_starts
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.model.mapping import Mapping, Rollup, build_mappings
 from smapskit.model.snapshot import Snapshot
 from smapskit.text import encode, encode_lines
+
+_HEADERS = re.compile(rb"^" + HEADER_PATTERN + rb"$", re.MULTILINE)
 
 
 def parse_smaps(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
@@ -30,9 +32,27 @@ def parse_smaps(text: str | bytes, *, source: str | None = None, strict: bool = 
             False, omit that record and add a note.
 
     Raises:
-        ParseError: with the line, where the text is not smaps or a field is malformed.
+        ParseError: with the line, where the text is not smaps or a field is malformed; also for
+            the text of several processes (see `parse_smaps_all`).
     """
     return _parse(text, SMAPS, source, strict=strict)
+
+
+def parse_smaps_all(
+    text: str | bytes, *, source: str | None = None, strict: bool = True
+) -> list[Snapshot]:
+    """
+    Parse the smaps texts of one or several processes, one after another (`cat /proc/*/smaps`).
+
+    A mapping that lies completely below the one before it begins another process. Processes
+    without mappings (kernel threads) leave no text and have no snapshot here.
+
+    Args and errors are those of `parse_smaps`.
+
+    Returns:
+        One snapshot per process, at least one.
+    """
+    return _parse_all(text, SMAPS, source, strict=strict)
 
 
 def parse_maps(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
@@ -44,6 +64,13 @@ def parse_maps(text: str | bytes, *, source: str | None = None, strict: bool = T
     return _parse(text, MAPS, source, strict=strict)
 
 
+def parse_maps_all(
+    text: str | bytes, *, source: str | None = None, strict: bool = True
+) -> list[Snapshot]:
+    """Parse the maps texts of one or several processes: see `parse_smaps_all`."""
+    return _parse_all(text, MAPS, source, strict=strict)
+
+
 def parse_rollup(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Rollup:
     """
     Parse the text of /proc/PID/smaps_rollup: the kernel's sums over all mappings.
@@ -52,29 +79,47 @@ def parse_rollup(text: str | bytes, *, source: str | None = None, strict: bool =
     rounded down; SwapPss likewise. Args are those of `parse_smaps`.
 
     Raises:
-        ParseError: with the line; also for an empty text, which contains no sums.
+        ParseError: with the line; also for an empty text, and for the text of several processes
+            (see `parse_rollup_all`).
+    """
+    rollups = parse_rollup_all(text, source=source, strict=strict)
+    if len(rollups) > 1:
+        msg = f"expected one process, got {len(rollups)}: parse_rollup_all reads several"
+        raise ParseError(msg, source)
+    return rollups[0]
+
+
+def parse_rollup_all(
+    text: str | bytes, *, source: str | None = None, strict: bool = True
+) -> list[Rollup]:
+    """
+    Parse the smaps_rollup texts of one or several processes, one after another.
+
+    Lines of dashes or equals signs between them are ignored. Args and errors are those of
+    `parse_rollup`.
+
+    Returns:
+        One rollup per process, at least one.
     """
     data, _ = normalize(text, source)
     parser = LineParser(ROLLUP, source, strict=strict)
     records = parser.parse(split_lines(data)) + parser.finish()
-    if len(records) != 1 or records[0].pathname != ROLLUP_NAME:
+    if not records or any(record.pathname != ROLLUP_NAME for record in records):
         msg = f"expected the one record of smaps_rollup, whose header ends in {ROLLUP_NAME}"
         raise ParseError(msg, source)
-    (record,) = records
-    return Rollup(start=record.start, end=record.end, extra=record.extra, **record.values)
+    return [
+        Rollup(start=record.start, end=record.end, extra=record.extra, **record.values)
+        for record in records
+    ]
 
 
-def read_snapshot(
-    chunks: Iterable[bytes], file: ProcFile, source: str | None, *, strict: bool = True
-) -> Snapshot:
-    """Parse a text that comes in chunks, each parsed while the next may be read."""
-    reader = ColumnReader(file, source, strict=strict)
-    mappings = chain.from_iterable(map(build_mappings, reader.columns(chunks)))
-    # The notes and the layout are complete after the last chunk.
-    all_mappings = tuple(mappings)
-    return Snapshot(
-        all_mappings, source=source, notes=tuple(reader.notes), layout=reader.layout
-    )
+def read_snapshot(chunks: Iterable[bytes], file: ProcFile, source: str | None) -> Snapshot:
+    """
+    Parse the text of one live process that comes in chunks, each while the next may be read.
+
+    The kernel wrote the text: nothing is stripped, and addresses out of order are a torn read.
+    """
+    return _snapshot(chunks, ColumnReader(file, source), source)
 
 
 def iter_mappings(
@@ -91,12 +136,13 @@ def iter_mappings(
         source, strict: as in `parse_smaps`.
 
     Raises:
-        ParseError: when the malformed line is reached.
+        ParseError: when the malformed line, or another process, is reached.
         TypeError: at once, for a whole text instead of lines.
     """
     encoded = encode_lines(lines)
-    columns = ColumnReader(SMAPS, source, strict=strict).columns(_join_lines(encoded))
-    return chain.from_iterable(map(build_mappings, columns))
+    reader = ColumnReader(SMAPS, source, strict=strict, expected=Expected.ONE)
+    parts = reader.columns(_join_lines(encoded))
+    return chain.from_iterable(map(build_mappings, parts))
 
 
 def _join_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -113,14 +159,48 @@ def _join_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 def _parse(text: str | bytes, file: ProcFile, source: str | None, *, strict: bool) -> Snapshot:
     data, notes = normalize(text, source)
-    snapshot = read_snapshot([data], file, source, strict=strict)
-    return attrs.evolve(snapshot, notes=(*notes, *snapshot.notes)) if notes else snapshot
+    reader = ColumnReader(file, source, strict=strict, expected=Expected.ONE)
+    return _snapshot([data], reader, source, notes)
+
+
+def _parse_all(
+    text: str | bytes, file: ProcFile, source: str | None, *, strict: bool
+) -> list[Snapshot]:
+    data, notes = normalize(text, source)
+    snapshot = _snapshot([data], ColumnReader(file, source, strict=strict), source, notes)
+    starts, ends = ([getattr(m, name) for m in snapshot] for name in ("start", "end"))
+    if not any(process_starts(starts, ends)):
+        return [snapshot]
+    # Each process again on its own: the order of fields, units and notes may differ.
+    headers = list(_HEADERS.finditer(data))
+    starts, ends = ([int(header[group], 16) for header in headers] for group in (1, 2))
+    places = [0, *(headers[row].start() for row in process_starts(starts, ends)), len(data)]
+    snapshots = []
+    first_line = 1
+    for begin, end in pairwise(places):
+        part = data[begin:end]
+        reader = ColumnReader(file, source, strict=strict, first_line=first_line)
+        snapshots.append(_snapshot([part], reader, source, notes))
+        first_line += part.count(b"\n")
+    return snapshots
+
+
+def _snapshot(
+    chunks: Iterable[bytes], reader: ColumnReader, source: str | None, notes: Iterable[str] = ()
+) -> Snapshot:
+    mappings = tuple(chain.from_iterable(map(build_mappings, reader.columns(chunks))))
+    # The notes and the layout of the reader are complete after the last chunk.
+    return Snapshot(mappings, source=source, notes=(*notes, *reader.notes), layout=reader.layout)
 
 
 def normalize(text: str | bytes, source: str | None) -> tuple[bytes, list[str]]:
-    """Encode a text and strip paste artifacts, with the source named in errors."""
+    """
+    Encode a text and strip paste artifacts, with the source named in errors.
+
+    CR is stripped if every line ends in it: the name of a file may end in CR.
+    """
     try:
-        return strip_paste_artifacts(encode(text), HEADER)
+        return strip_paste_artifacts(encode(text), HEADER, crlf_on_every_line=True)
     except ParseError as error:
         raise ParseError(error.message, source, error.line_number) from None
 

@@ -15,6 +15,7 @@ from smapskit.formats.smaps.chunks import split_between_records
 from smapskit.formats.smaps.files import ProcFile
 from smapskit.formats.smaps.layout import Layout
 from smapskit.formats.smaps.lines import LineParser, columns_of_records
+from smapskit.formats.smaps.processes import Expected, process_starts
 from smapskit.formats.smaps.uniform import Template
 from smapskit.model.columns import Columns
 from smapskit.model.notes import Note
@@ -27,8 +28,29 @@ _MIN_SIZE: Final = 1 << 14
 class ColumnReader:
     """Reads smaps or maps text into columns; its notes and layout are complete at the end."""
 
-    def __init__(self, file: ProcFile, source: str | None = None, *, strict: bool = True) -> None:
-        self._lines = LineParser(file, source, strict=strict)
+    def __init__(
+        self,
+        file: ProcFile,
+        source: str | None = None,
+        *,
+        strict: bool = True,
+        expected: Expected = Expected.ANY,
+        first_line: int = 1,
+    ) -> None:
+        """
+        Prepare to read one text.
+
+        Args:
+            file: what the text is.
+            source: its name in errors.
+            strict: see `parse_smaps`.
+            expected: how many processes the text may contain.
+            first_line: the number of its first line in errors.
+        """
+        self._lines = LineParser(
+            file, source, strict=strict, expected=expected, first_line=first_line
+        )
+        self._expected = expected
         self._template: Template | None = None
         self._chunks_to_wait = 0
         self._failures = 0
@@ -68,7 +90,7 @@ class ColumnReader:
                 names = self._template.field_names
                 header_line = chunk[: chunk.index(b"\n")]
                 count = len(columns) * (1 + len(names))
-                records = self._lines.skip(header_line, count, names)
+                records = self._lines.skip(header_line, count, names, columns.start[-1])
             else:
                 lines = chunk.split(b"\n")
                 if self._ends_in_newline:
@@ -92,6 +114,10 @@ class ColumnReader:
             return None
         template = self._template or Template.learn(chunk, self._lines.file, self._lines.styles)
         columns = None if template is None else template.parse(chunk)
+        if columns is not None and self._expected is Expected.ONE:
+            previous = self._lines.previous_start
+            if any(process_starts([previous, *columns.start], [previous, *columns.end])):
+                return None  # the line parser reports it
         if template is None or columns is None:
             # An irregular text is irregular throughout, as a rule: do not try each chunk.
             self._failures += 1

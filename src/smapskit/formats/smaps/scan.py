@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from smapskit.formats.smaps.grammar import HEADER_PATTERN
+from smapskit.formats.smaps.grammar import HEADER_PATTERN, MAX_FIELD_NAMES
 
 _FIELD = re.compile(rb"([A-Z][A-Za-z0-9_]*+):[^\n]*+\n")
+_NUMBER = rb": *+(0|[1-9][0-9]{0,14}+) kB\n"
 
 
 class FieldScanner:
@@ -32,20 +33,20 @@ class FieldScanner:
         """
         if self._pattern is None:
             self._learn(chunk)
-        if self._pattern is None:
+        if self._pattern is None or not chunk.endswith(b"\n"):
             return None
         rows = self._pattern.findall(chunk)
         # Each row is as many whole lines: if their number is right, no line was skipped.
         return rows if len(rows) * self._line_count == chunk.count(b"\n") else None
 
     def _learn(self, chunk: bytes) -> None:
-        lines = [HEADER_PATTERN + rb"\n"]
+        lines = [rb"(?m:^)" + HEADER_PATTERN + rb"\n"]
         found = []
         position = chunk.find(b"\n") + 1
-        while field := _FIELD.match(chunk, position):
+        while len(lines) <= MAX_FIELD_NAMES and (field := _FIELD.match(chunk, position)):
             name = field[1]
             is_scanned = name in self._names
-            lines.append(name + (rb": *+([0-9]{1,15}+) kB\n" if is_scanned else rb":[^\n]*+\n"))
+            lines.append(name + (_NUMBER if is_scanned else rb":[^\n]*+\n"))
             found += [name] if is_scanned else []
             position = field.end()
         if found == self._names:

@@ -90,9 +90,7 @@ class Template:
         end = 0
         for style in styles:
             end += len(style.write(0)) + 1
-            if style.is_numeric and (
-                style.width > _WIDTH or end - 1 - len(style.suffix) < _WIDTH
-            ):
+            if style.is_numeric and (style.width > _WIDTH or end - 1 - len(style.suffix) < _WIDTH):
                 return None
             before = known.get(style.name, style)
             if (before.is_numeric, before.suffix) != (style.is_numeric, style.suffix):
@@ -238,11 +236,7 @@ def _parse_numbers(characters: NDArray[np.uint8]) -> NDArray[np.int64] | None:
     is_leading_zero[1:] &= ~before
     is_leading_zero[::_WIDTH] = digits[::_WIDTH] == 0
     is_leading_zero[_WIDTH - 1 :: _WIDTH] = False
-    if (
-        blank_after_digit.any()
-        or is_leading_zero.any()
-        or not is_digit[_WIDTH - 1 :: _WIDTH].all()
-    ):
+    if blank_after_digit.any() or is_leading_zero.any() or not is_digit[_WIDTH - 1 :: _WIDTH].all():
         return None
     digits *= is_digit
     # Explicit types: NumPy 1 keeps uint8 where a scalar of a larger type fits it.

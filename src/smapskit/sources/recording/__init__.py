@@ -1,0 +1,9 @@
+"""
+A process over time: `sampling` reads it, `model` holds the sums, `storage` reads and writes files.
+"""
+
+from smapskit.sources.recording.model import Recording, Sample
+from smapskit.sources.recording.sampling import GroupKey, record, record_to, sample
+from smapskit.sources.recording.storage import Output
+
+__all__ = ["GroupKey", "Output", "Recording", "Sample", "record", "record_to", "sample"]
