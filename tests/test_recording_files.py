@@ -420,3 +420,13 @@ def test_no_cell_of_a_recording_is_a_formula(tmp_path: Path) -> None:
 def test_a_cell_with_a_semicolon_is_quoted() -> None:
     snapshot = smapskit.parse_maps("1000-2000 r--p 00000000 00:01 7 /a;=A1\n")
     assert '"/a;=A1"' in exports.to_csv([snapshot])
+
+
+def test_a_parquet_file_has_what_the_csv_file_has(record: Record, tmp_path: Path) -> None:
+    def group(mapping: smapskit.Mapping) -> str:
+        return ['=A1;,"\'x"', "'x", "", "NA"][mapping.start // 4096 % 4]
+
+    seen: list[Row] = []
+    kept = record(by=group, path=tmp_path / "run.parquet", each=seen.extend)
+    assert tuple(kept.rows) == tuple(seen)
+    assert {row.group for row in seen} == {'=A1;,"\'x"', "'x", "", "NA"}

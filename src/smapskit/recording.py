@@ -42,6 +42,7 @@ from smapskit.texts import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
+    from pyarrow import RecordBatch, Schema
 
 By = GroupName | Literal["mapping"] | Callable[[Mapping], str]
 
@@ -240,7 +241,8 @@ class Recording:
             _require_pyarrow()
         with outfile.replacing(target, private=True) as file:
             if target.suffix == ".parquet":
-                _write_parquet(file, self, self.rows)
+                schema = _parquet_schema(self)
+                _write_parquet(file, schema, _batches(self.rows, schema))
                 return
             with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
                 writer = Writer(text, self)
@@ -409,12 +411,12 @@ class Output:
         """Convert the samples, if they are not in the target already."""
         if not self._is_parquet:
             return
-        with (
-            self.partial.open(encoding="utf-8", newline="\n") as text,
-            outfile.replacing(self.target, private=True, overwrite=self._overwrite) as file,
-        ):
-            about, rows = _csv_rows(text, str(self.partial))
-            _write_parquet(file, attrs.evolve(about, rows=()), rows)
+        with self.partial.open(encoding="utf-8") as text:
+            about, _ = _csv_rows(text, str(self.partial))
+        schema = _parquet_schema(about)
+        batches = _batches_of_csv(self.partial, schema)
+        with outfile.replacing(self.target, private=True, overwrite=self._overwrite) as file:
+            _write_parquet(file, schema, batches)
         self.partial.unlink()
         self.partial = self.target
 
@@ -764,23 +766,58 @@ def _require_pyarrow() -> None:
         raise Unsupported(errno.ENOSYS, msg) from None
 
 
-def _write_parquet(file: IO[bytes], about: Recording, rows: Iterable[Row]) -> None:
-    """Write rows in groups, so that the memory needed does not grow with the recording."""
+def _parquet_schema(about: Recording) -> Schema:
+    """The columns as pandas reads them, with what a CSV file has in its first line."""
     import pandas as pd  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     types = dict.fromkeys(_COLUMNS, "Int64") | _COLUMN_TYPES
     empty = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
     schema = pa.Schema.from_pandas(empty, preserve_index=False)
     metadata = {_PANDAS_ATTRS: json.dumps(about._about()).encode()}  # noqa: SLF001  its own file
-    schema = schema.with_metadata(schema.metadata | metadata)
-    left = iter(rows)
+    return schema.with_metadata(schema.metadata | metadata)
+
+
+def _write_parquet(file: IO[bytes], schema: Schema, batches: Iterable[RecordBatch]) -> None:
+    """Write batch by batch, so that the memory needed does not grow with the recording."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     with pq.ParquetWriter(file, schema, write_page_checksum=True) as writer:
-        while chunk := list(islice(left, _PARQUET_ROWS)):
-            columns = zip(*map(_cells, chunk), strict=True)
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _batches(rows: Iterable[Row], schema: Schema) -> Iterator[RecordBatch]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    left = iter(rows)
+    while chunk := list(islice(left, _PARQUET_ROWS)):
+        columns = zip(*map(_cells, chunk), strict=True)
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        yield pa.record_batch(arrays, schema=schema)
+
+
+def _batches_of_csv(path: Path, schema: Schema) -> Iterator[RecordBatch]:
+    """The rows of a complete CSV file; a hundred times as fast as by way of `Row`."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+    from pyarrow import csv as pa_csv  # noqa: PLC0415
+
+    reader = pa_csv.open_csv(
+        path,
+        read_options=pa_csv.ReadOptions(skip_rows=1),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict(zip(schema.names, schema.types, strict=True)),
+            include_columns=schema.names,
+        ),
+    )
+    with reader:
+        for batch in reader:
+            columns = dict(zip(schema.names, batch.columns, strict=True))
+            for name in ("event", "group"):
+                without = pc.replace_substring_regex  # pyright: ignore[reportAttributeAccessIssue]
+                columns[name] = without(columns[name], "^'", "")
+            yield pa.record_batch(list(columns.values()), schema=schema)
 
 
 def _read_parquet(file: IO[bytes], name: str) -> Recording:
