@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import io
 import itertools
 import pickle
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import kernels
@@ -13,6 +16,9 @@ from smapskit import Device, ParseError, Permissions
 from smapskit.smaps import grammar as room
 from smapskit.smaps import kinds
 from smapskit.smaps.at_once import read_at_once
+from smapskit.smaps.few import Few
+from smapskit.smaps.parse import parse_pieces
+from smapskit.smaps.sums import read_sums
 
 FIELDS_6_18 = kernels.FIELDS["6.18"].split()
 RECORD = kernels.record(FIELDS_6_18)
@@ -199,12 +205,59 @@ class TestOddities:
         assert snapshot.notes == (room.NOTE_EMPTY,)
         assert smapskit.format_smaps(snapshot) == ""
 
+    def test_an_empty_range_is_read_and_noted(self) -> None:
+        text = RECORD.replace("-55f3e74b5000", "-55f3e745d000") + RECORD
+        empty, mapping = snapshot = smapskit.parse_smaps(text)
+        assert (empty.start, empty.end, empty.rss) == (mapping.start, mapping.start, 100)
+        assert snapshot.notes == (room.NOTE_EMPTY_RANGE,)
+        assert smapskit.format_smaps(snapshot) == text
+        assert [m.start for m in smapskit.iter_mappings(text.splitlines())] == [empty.start] * 2
+        assert smapskit.parse_frame(text).equals(snapshot.to_frame())
+        (alone,) = maps = smapskit.parse_maps(text.partition("\n")[0] + "\n")
+        assert (alone.size, maps.notes) == (0, (room.NOTE_EMPTY_RANGE,))
+
     def test_a_size_that_differs_from_the_range_is_the_kernels(self) -> None:
         stack = "7ffc0000000-7ffc0021000 rw-p 00000000 00:00 0                          [stack]"
         text = kernels.record(["Size", "Rss"], stack).replace("352", "136")
         (mapping,) = smapskit.parse_smaps(text)
         assert mapping.size == 136
         assert (mapping.end - mapping.start) // 1024 == 132
+
+
+class TestFieldNames:
+    def test_as_many_as_are_allowed(self) -> None:
+        names = [f"F{number}" for number in range(room.MOST_FIELD_NAMES)]
+        (mapping,) = smapskit.parse_smaps(kernels.record(names))
+        assert len(mapping.extra) == room.MOST_FIELD_NAMES
+
+    @pytest.mark.parametrize(
+        "records",
+        [
+            [range(100_000)],
+            [range(n, n + 2) for n in range(0, 100_000, 2)],
+            [range(257)] * 100,
+        ],
+        ids=["in one record", "two in each record", "in all records"],
+    )
+    def test_more_are_refused_at_once_in_every_way(self, records: list[range]) -> None:
+        text = "".join(kernels.record([f"F{n}" for n in numbers]) for numbers in records)
+        data = text.encode()
+        ways: list[Callable[[], object]] = [
+            lambda: smapskit.parse_smaps(text),
+            lambda: smapskit.parse_smaps_all(text),
+            lambda: list(smapskit.iter_mappings(data.splitlines())),
+            lambda: smapskit.parse_frame(text),
+            lambda: smapskit.load(io.BytesIO(data)),
+            lambda: read_sums([data]),
+            lambda: parse_pieces([data], kinds.SMAPS, None),
+            lambda: smapskit.parse_rollup(text.replace("/usr/bin/head", "[rollup]")),
+        ]
+        for way in ways:
+            began = time.process_time()
+            with pytest.raises(ParseError, match="at most 256 field names"):
+                way()
+            assert time.process_time() - began < 2
+        assert Few(["F0"]).rows(data) is None
 
 
 BINARY = bytes(range(256)) * 8
@@ -222,7 +275,6 @@ class TestMalformed:
             (RECORD[500:], 1, "expected a line like"),
             (RECORD[RECORD.index("Pss:") :], 1, "got a field"),
             ("Rss:  4 kB\n", 1, "the beginning is cut"),
-            (RECORD.replace("55f3e74b5000 ", "55f3e745d000 "), 1, "end is behind its start"),
             (RECORD.replace("55f3e74b5000 ", "5000 "), 1, "end is behind its start"),
             (RECORD.replace("55f3e74b5000 ", "x "), 1, "expected a line like"),
             (RECORD.replace("-55f3e74b5000", "-" + "5" * 17), 1, "expected a range"),
@@ -326,7 +378,30 @@ class TestRollup:
         assert rollup.extra == {"Tomorrow": 1}
         assert repr(rollup) == "<Rollup 55b90f52a000-7ffd622e7000: rss 1,608 kB, pss 778 kB>"
 
-    @pytest.mark.parametrize("text", ["", RECORD, TEXT * 2])
+    def test_of_a_process_without_mappings(self) -> None:
+        text = self.TEXT.replace("55b90f52a000-7ffd622e7000", "00000000-00000000")
+        rollup = smapskit.parse_rollup(text)
+        assert (rollup.start, rollup.end, rollup.rss) == (0, 0, 1608)
+
+    @pytest.mark.parametrize("separator", ["", "---\n", "=====\n", "\n"])
+    def test_of_several_processes(self, separator: str) -> None:
+        other = self.TEXT.replace("1608", "2000")
+        text = self.TEXT + separator + other
+        assert smapskit.parse_rollup_all(text) == [
+            smapskit.parse_rollup(self.TEXT),
+            smapskit.parse_rollup(other),
+        ]
+        assert smapskit.parse_rollup_all(other) == [smapskit.parse_rollup(other)]
+        with pytest.raises(ParseError, match="expected one process, got 2: parse_rollup_all"):
+            smapskit.parse_rollup(text)
+
+    def test_several_of_which_one_is_cut_are_refused(self) -> None:
+        cut = self.TEXT[: self.TEXT.index("Pss_Shmem")]
+        for text in (self.TEXT + cut, self.TEXT + cut + self.TEXT):
+            with pytest.raises(ParseError, match="expected"):
+                smapskit.parse_rollup_all(text)
+
+    @pytest.mark.parametrize("text", ["", RECORD, RECORD + TEXT])
     def test_anything_else_is_refused(self, text: str) -> None:
         with pytest.raises(ParseError, match="the one record of smaps_rollup"):
             smapskit.parse_rollup(text, source="x")
