@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import itertools
 import pickle
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from smapskit.smaps import grammar as room
 from smapskit.smaps import kinds
 from smapskit.smaps.at_once import read_at_once
 from smapskit.smaps.few import Few
+from smapskit.smaps.lines import Reader
 from smapskit.smaps.parse import parse_pieces
 from smapskit.smaps.sums import read_sums
 
@@ -115,6 +117,28 @@ class TestNames:
         assert smapskit.parse_smaps(text) == snapshot
         assert smapskit.format_smaps(snapshot).encode("utf-8", "surrogateescape") == raw
 
+    @pytest.mark.parametrize("at_once", [False, True])
+    def test_a_live_name_that_ends_in_cr_is_kept(
+        self, at_once: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for module in ("parse", "sums"):
+            name = f"smapskit.smaps.{module}"
+            monkeypatch.setattr(sys.modules[name], "is_worth_it", lambda _size: at_once)
+        text = RECORD.replace("/usr/bin/head", "/x\r") * 2
+        for kind, data in ((kinds.SMAPS, text), (kinds.MAPS, text[: text.index("\n") + 1])):
+            snapshot = parse_pieces([data.encode()], kind, None)
+            assert {m.pathname for m in snapshot} == {"/x\r"}
+            assert snapshot.notes == ()
+        # Other fields in the second record: frames and sums read it by lines.
+        for data in (text, text + RECORD.replace("KSM", "Folios")):
+            frame = smapskit.frames.frame_of_parts([data.encode()], "kB", smapskit.Snapshot(()))
+            assert frame["pathname"][0] == "/x\r"
+            assert "/x\r" in read_sums([data.encode()], "pathname")
+        assert Few(["Rss"]).rows(text.encode())[0][6] == b"/x\r"  # type: ignore[index]
+        # A saved text keeps it as well, unless every line ends so.
+        assert smapskit.parse_smaps(text)[0].pathname == "/x\r"
+        assert smapskit.parse_frame(text)["pathname"][0] == "/x\r"
+
     def test_a_wide_header_pushes_its_name_on(self) -> None:
         # 16-digit addresses, a long offset and a 64-bit inode reach over the column.
         wide = "ffffffffff600000-ffffffffff601000 --xp 123456789abc 103:02 18446744073709551615  /x"
@@ -153,6 +177,28 @@ class TestOddities:
         snapshot = smapskit.parse_smaps("".join(records))
         assert [m.extra["Odd"] for m in snapshot] == [24, "24 kB", "many", "007"]
         assert smapskit.format_smaps(snapshot) == "".join(records)
+
+    def test_the_unit_of_an_unknown_field_is_that_of_its_own_record(self) -> None:
+        # One record in sixteen may differ where many are read at once.
+        texts = [RECORD.replace("VmFlags", f"Folios:         {4:8d} kB\nVmFlags")] * 20
+        texts[7] = RECORD.replace("VmFlags", f"Folios:         {1048576:8d}\nVmFlags")
+        raw = "".join(texts).encode()
+        by_lines = Reader(kinds.SMAPS, None).read(raw.splitlines())
+        expected: list[int | str] = [4] * 20
+        expected[7] = "1048576"
+        assert [record.extra["Folios"] for record in by_lines] == expected
+        found = read_at_once([raw], kinds.SMAPS)
+        assert found is None or [m.extra["Folios"] for m in found[0]] == expected
+        for snapshot in (smapskit.parse_smaps(raw), parse_pieces([raw], kinds.SMAPS, None)):
+            assert smapskit.format_smaps(snapshot).count("1048576 kB") == 0
+        assert list(smapskit.parse_frame(raw)["Folios"]) == [str(value) for value in expected]
+
+    def test_no_two_records_share_an_extra(self) -> None:
+        for text in (RECORD * 3, (RECORD + "Folios:                4 kB\n") * 3):
+            found = read_at_once([text.encode()], kinds.SMAPS)
+            assert found is not None
+            first, *others = found[0]
+            assert all(first.extra is not other.extra for other in others)
 
     def test_unknown_flags_are_kept(self) -> None:
         text = RECORD.replace("rd mr mw me ", "rd ?? zz me ")
@@ -304,6 +350,7 @@ class TestMalformed:
             ),
             (RECORD.replace("rd mr", "rd m"), 26, "two-letter codes"),
             (RECORD.replace("rd mr", "rd ☃☃"), 26, "two-letter codes"),
+            (RECORD.replace("mw me ", "mw me \r"), 26, "two-letter codes"),
             (RECORD + "what is this\n", 27, "expected a field such as"),
             (BINARY, 1, "expected a line like"),
             (b"\x00" * 5000, 1, "expected a line like"),

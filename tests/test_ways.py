@@ -186,6 +186,23 @@ class TestSums:
             with pytest.raises(smapskit.ParseError, match=f"line {line}: expected"):
                 read(changed)
 
+    def test_sums_larger_than_int64(self) -> None:
+        largest = 2**53 - 1
+        record = b"%012x-%012x rw-s 00000000 00:00 0 \n"
+        record += b"Size:           %8d kB\nRss:            %8d kB\nVmFlags: rd \n"
+        small = record % (1, 2, 4, 4)
+        assert at_once.read_at_once([small], SMAPS) is not None
+        # A piece a record: a figure wider than its column may stand in one record of each.
+        pieces = [record % (at, at + 1, largest, largest) for at in range(2, 3000)]
+        sizes = [len(list(whole_records([small, *pieces]))), len(pieces) + 1]
+        assert sizes[0] == sizes[1]
+        found = sums.read_sums([small, *pieces])[""]
+        expected = 4 + largest * len(pieces)
+        assert expected > 2**63
+        assert (found.totals.size, found.totals.rss, found.shared_rss) == (expected,) * 3
+        snapshot = smapskit.parse_smaps(b"".join([small, *pieces]))
+        assert snapshot.totals() == found.totals
+
     def test_by_a_function(self) -> None:
         text = (FIXTURES / "zoo" / "smaps.txt").read_bytes()
         found = sums.read_sums([text], lambda mapping: mapping.is_anonymous)

@@ -195,11 +195,15 @@ def _read_to_end(file: IO[bytes] | IO[str], limit: int | None) -> bytes:
     left = (_PLAIN_LIMIT if limit is None else limit + limit // 16) + _BLOCK
     blocks: list[Any] = []
     # An unbuffered file or a pipe returns less than was asked for.
-    while left > 0 and (block := file.read(min(left, _BLOCK))):
+    while left > 0:
+        block: Any = file.read(min(left, _BLOCK))
+        if block is None:
+            msg = "expected a file that waits for data, got one with O_NONBLOCK"
+            raise BlockingIOError(errno.EAGAIN, msg)
+        if not block:
+            break
         blocks.append(block)
         left -= len(block)
-    if left > 0 and block is None:
-        raise BlockingIOError(errno.EAGAIN, "expected a file that waits for data (O_NONBLOCK)")
     return texts.to_bytes((blocks[0][:0] if blocks else b"").join(blocks))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -31,26 +32,32 @@ class Parser(argparse.ArgumentParser):
 class Reader:
     """The operands' snapshots; what can't be read is told, and kept in the status."""
 
-    def __init__(self, operands: Sequence[str]) -> None:
+    def __init__(self, operands: Sequence[str], limit: int | None = None) -> None:
         self.operands = operands
+        self.limit = limit
         self.status = 0
 
     def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
         """Each that can be read, when it is asked for."""
         for operand in self.operands:
             try:
-                yield from read_operand(operand, layout)
+                yield from read_operand(operand, layout, self.limit)
             except (SmapskitError, OSError) as error:
                 self.status |= status_of(error)
                 complain(error)
+            except MemoryError:
+                self.status |= FAILURE
+                complain(SmapskitError(f"{operand}: not enough memory to read it"))
 
 
-def read_operand(operand: str, layout: LayoutName | Collection[str]) -> list[Snapshot]:
+def read_operand(
+    operand: str, layout: LayoutName | Collection[str], limit: int | None = None
+) -> list[Snapshot]:
     """The snapshots of one operand: a process, or what a capture holds."""
     pid = pid_of(operand)
     if pid is None:
         source: str | IO[bytes] = sys.stdin.buffer if operand == "-" else operand
-        return captures.load_all(source)
+        return captures.load_all(source, limit=limit)
     # The short and the device table need no counters, which cost the kernel a page walk.
     read = process.read_maps if layout in ("short", "device") else process.read
     try:
@@ -60,6 +67,25 @@ def read_operand(operand: str, layout: LayoutName | Collection[str]) -> list[Sna
         with suppress(SmapskitError):
             sys.stdout.write(first_line(pid, procfs.read_command(pid)) + "\n")
         raise
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--limit`."""
+    parser.add_argument(
+        "--limit",
+        type=_bytes,
+        metavar="BYTES",
+        help="how long the text of a capture may be, such as 512M or 2G (default: 256M where "
+        "it is compressed, 4G where it is not)",
+    )
+
+
+def _bytes(text: str) -> int:
+    size = re.fullmatch(r"([0-9]{1,15})([kKMGT]?)", text)
+    if size is None or int(size[1]) == 0:
+        msg = f"expected a number of bytes like 512M, got {text[:40]!a}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(size[1]) << 10 * "_KMGT".index(size[2].upper() or "_")
 
 
 def pid_of(operand: str) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from smapskit.aggregate import GroupName
-from smapskit.cli.common import FAILURE, Parser, Reader, complain
+from smapskit.cli.common import FAILURE, Parser, Reader, add_limit, complain
 from smapskit.errors import SmapskitError, shown
 from smapskit.pmap.dialects import LayoutName
 from smapskit.pmap.plain import first_line
@@ -48,7 +48,7 @@ def run(words: Sequence[str]) -> int:
         return FAILURE
     if not options.operands:
         made.error("expected a PID or the name of a CAPTURE")
-    reader = Reader(options.operands)
+    reader = Reader(options.operands, options.limit)
     for text in _texts(options, layout, reader):
         sys.stdout.write(text)
     sys.stdout.flush()
@@ -183,6 +183,7 @@ def parser() -> argparse.ArgumentParser:
         help="one JSON document (with --by: groups); docs/schema.json",
     )
     machines.add_argument("--csv", action="store_true", help="a row a mapping, for a spreadsheet")
+    add_limit(made)
     made.add_argument(
         "--completion",
         choices=("bash", "zsh", "fish"),
