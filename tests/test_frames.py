@@ -23,6 +23,8 @@ import smapskit
 from conftest import FIXTURES, corpus
 from smapskit import Backing, Snapshot, frames
 from smapskit.records import COUNTERS
+from smapskit.smaps.kinds import SMAPS
+from smapskit.smaps.parse import parse_pieces
 from smapskit.smaps.parts import whole_records
 
 ZOO = smapskit.load(FIXTURES / "zoo" / "smaps.txt")
@@ -124,14 +126,60 @@ class TestFrame:
         assert mixed["pss"].isna().sum() == len(OLD)
 
 
+class TestEndOfAddressSpace:
+    LAST = b"ffffffffff600000-ffffffffffffffff --xp 00000000 00:00 0 \n"
+    ALL = b"00000000-ffffffffffffffff --xp 00000000 00:00 0 \n"
+    FIELDS = b"Size:        9007199254740991 kB\nRss:                   4 kB\n"
+
+    @pytest.mark.parametrize("unit", ["kB", "bytes"])
+    def test_sizes_do_not_overflow(self, unit: frames.Unit) -> None:
+        factor = 1024 if unit == "bytes" else 1
+        snapshot = smapskit.parse_maps(self.ALL + self.LAST)
+        frame = snapshot.to_frame(unit)
+        assert frame["end"].tolist() == [2**64 - 1] * 2
+        assert frame["size"].tolist() == [(2**54 - 1) * factor, (0x9FFFFF // 1024) * factor]
+        back = smapskit.Snapshot.from_frame(frame)
+        assert back.mappings == snapshot.mappings
+
+    def test_where_values_are_missing(self) -> None:
+        perms = smapskit.Permissions.parse("rw-p")
+        some = smapskit.Mapping(start=0, end=1024, perms=perms, size=2**54 - 1, rss=2**53)
+        other = smapskit.Mapping(start=0, end=1024, perms=perms)
+        frame = Snapshot((some, other)).to_frame("bytes")
+        assert frame["rss"][0] == 2**63
+        assert frame["rss"].isna().tolist() == [False, True]
+        assert str(frame["rss"].dtype) == "UInt64"
+
+    def test_the_largest_figures_of_a_text(self) -> None:
+        text = self.ALL + self.FIELDS + self.LAST + self.FIELDS
+        for frame in (
+            smapskit.parse_frame(text, "bytes"),
+            smapskit.parse_smaps(text).to_frame("bytes"),
+        ):
+            assert frame["size"].tolist() == [(2**53 - 1) * 1024] * 2
+            assert str(frame["size"].dtype) == "int64"
+
+    def test_frames_of_several_processes(self) -> None:
+        parts = [smapskit.parse_maps(text) for text in (self.LAST, self.ALL)]
+        frame = smapskit.concat(parts, "bytes")
+        assert frame["size"].tolist() == [0x9FFFFF // 1024 * 1024, (2**54 - 1) * 1024]
+        frame = smapskit.concat([*parts, smapskit.parse_smaps(self.LAST + self.FIELDS)], "bytes")
+        assert frame["size"].tolist()[1:] == [(2**54 - 1) * 1024, (2**53 - 1) * 1024]
+
+
 class TestFromText:
     @pytest.mark.parametrize("file", [*FIXTURES.glob("*/smaps.txt"), *corpus("smaps")], ids=str)
     def test_is_the_frame_of_the_records(self, file: Path) -> None:
         data = file.read_bytes()
-        expected = smapskit.parse_smaps(data, source="x").to_frame("MiB")
-        found = smapskit.parse_frame(data, "MiB", source="x")
-        pd.testing.assert_frame_equal(found, expected)
-        assert found.attrs == expected.attrs
+        snapshots = smapskit.parse_smaps_all(data, source="x")
+        found = frames.parse_frames(data, "MiB", source="x")
+        for frame, snapshot in zip(found, snapshots, strict=True):
+            expected = snapshot.to_frame("MiB")
+            pd.testing.assert_frame_equal(frame, expected)
+            assert frame.attrs == expected.attrs
+        if len(found) == 1:
+            frame = smapskit.parse_frame(data, "MiB", source="x")
+            pd.testing.assert_frame_equal(frame, found[0])
 
     def test_takes_the_fast_way_for_what_kernels_write(self, process_folder: Path) -> None:
         assert frames._columns_of_parts([(process_folder / "smaps.txt").read_bytes()]) is not None
@@ -149,6 +197,12 @@ class TestFromText:
                 smapskit.parse_frame(text)
         else:
             pd.testing.assert_frame_equal(smapskit.parse_frame(text), expected)
+        try:
+            expected = parse_pieces([text], SMAPS, None).to_frame()
+        except smapskit.ParseError:
+            with pytest.raises(smapskit.ParseError):
+                frames.frame_of_parts(whole_records([text]), "kB", Snapshot(()))
+        else:
             parts = frames.frame_of_parts(
                 whole_records([text[:99], text[99:200], text[200:]]),
                 "kB",

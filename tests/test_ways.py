@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import strategies
+from fuzz import smaps_ways
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,12 @@ def cut(text: bytes, size: int) -> Iterator[bytes]:
 def always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for room in (sums, sys.modules["smapskit.smaps.parse"]):
         monkeypatch.setattr(room, "is_worth_it", lambda _size: True)
+
+
+class TestFuzzer:
+    def test_every_way_agrees_with_the_reference(self, capsys: pytest.CaptureFixture[str]) -> None:
+        status = smaps_ways.main(["--cases", "300", "--seed", "7"])
+        assert (status, "300 cases" in (printed := capsys.readouterr().out)) == (0, True), printed
 
 
 class TestParts:
@@ -152,9 +159,9 @@ class TestSums:
     def test_are_those_of_the_records(self, file: Path, by: GroupName | None) -> None:
         text = file.read_bytes()
         try:
-            snapshot = smapskit.parse_smaps(text)
+            snapshot = parse_pieces([text], SMAPS, None)
         except smapskit.ParseError:
-            with pytest.raises(smapskit.ParseError):
+            with pytest.raises(smapskit.ParseError):  # with CRLF: no live process's
                 sums.read_sums(cut(text, 5000), by)
             return
         groups = snapshot.group_by(by or (lambda _: ""))
@@ -178,6 +185,23 @@ class TestSums:
         for read in (lambda t: sums.read_sums([t]), smapskit.parse_frame):
             with pytest.raises(smapskit.ParseError, match=f"line {line}: expected"):
                 read(changed)
+
+    def test_sums_larger_than_int64(self) -> None:
+        largest = 2**53 - 1
+        record = b"%012x-%012x rw-s 00000000 00:00 0 \n"
+        record += b"Size:           %8d kB\nRss:            %8d kB\nVmFlags: rd \n"
+        small = record % (1, 2, 4, 4)
+        assert at_once.read_at_once([small], SMAPS) is not None
+        # A piece a record: a figure wider than its column may stand in one record of each.
+        pieces = [record % (at, at + 1, largest, largest) for at in range(2, 3000)]
+        sizes = [len(list(whole_records([small, *pieces]))), len(pieces) + 1]
+        assert sizes[0] == sizes[1]
+        found = sums.read_sums([small, *pieces])[""]
+        expected = 4 + largest * len(pieces)
+        assert expected > 2**63
+        assert (found.totals.size, found.totals.rss, found.shared_rss) == (expected,) * 3
+        snapshot = smapskit.parse_smaps(b"".join([small, *pieces]))
+        assert snapshot.totals() == found.totals
 
     def test_by_a_function(self) -> None:
         text = (FIXTURES / "zoo" / "smaps.txt").read_bytes()

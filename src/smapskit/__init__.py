@@ -14,7 +14,7 @@ from smapskit.version import __version__
 
 if TYPE_CHECKING:
     from smapskit.aggregate import Change, Difference, Kind, diff, group_by, shared_rss, totals
-    from smapskit.captures import load, load_all, load_rollup
+    from smapskit.captures import load, load_all, load_rollup, load_rollup_all
     from smapskit.classify import Backing, Sharing
     from smapskit.errors import (
         AccessDenied,
@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from smapskit.process import read, read_frame, read_maps, read_rollup
     from smapskit.recording import Recording, record, sample
     from smapskit.records import Device, Mapping, Permissions, Rollup, Totals, Usage
-    from smapskit.smaps.parse import iter_mappings, parse_maps, parse_rollup, parse_smaps
+    from smapskit.smaps.parse import (
+        iter_mappings,
+        parse_maps,
+        parse_maps_all,
+        parse_rollup,
+        parse_rollup_all,
+        parse_smaps,
+        parse_smaps_all,
+    )
     from smapskit.smaps.write import format_smaps
     from smapskit.snapshot import Snapshot
 
@@ -67,12 +75,16 @@ __all__ = [
     "load_all",
     "load_frames",
     "load_rollup",
+    "load_rollup_all",
     "parse_frame",
     "parse_maps",
+    "parse_maps_all",
     "parse_pmap",
     "parse_pmaps",
     "parse_rollup",
+    "parse_rollup_all",
     "parse_smaps",
+    "parse_smaps_all",
     "read",
     "read_all",
     "read_frame",
@@ -88,7 +100,7 @@ __all__ = [
 # does not wait for what records, and nobody waits for pandas who wants no frame.
 _HOMES = {
     "aggregate": "Change Difference Kind diff group_by shared_rss totals",
-    "captures": "load load_all load_rollup",
+    "captures": "load load_all load_rollup load_rollup_all",
     "classify": "Backing Sharing",
     "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
     "pmap.read": "parse_pmap parse_pmaps",
@@ -96,7 +108,10 @@ _HOMES = {
     "process": "read read_frame read_maps read_rollup",
     "recording": "Recording record sample",
     "records": "Device Mapping Permissions Rollup Totals Usage",
-    "smaps.parse": "iter_mappings parse_maps parse_rollup parse_smaps",
+    "smaps.parse": (
+        "iter_mappings parse_maps parse_maps_all parse_rollup parse_rollup_all parse_smaps "
+        "parse_smaps_all"
+    ),
     "smaps.write": "format_smaps",
     "snapshot": "Snapshot",
     "flags": "VM_FLAGS",

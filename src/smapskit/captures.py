@@ -21,7 +21,7 @@ from smapskit.errors import ParseError, Unsupported
 from smapskit.pmap.read import parse_pmaps
 from smapskit.records import Rollup
 from smapskit.smaps.grammar import FIELD, HEADER
-from smapskit.smaps.parse import parse_maps, parse_rollup, parse_smaps
+from smapskit.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
 from smapskit.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
 Source = str | os.PathLike[str] | IO[bytes] | IO[str]
 
-LIMIT: Final = 4 * 2**30
-"""How many bytes of text a capture may have: a guard against decompression bombs."""
+LIMIT: Final = 256 * 2**20
+"""How many bytes of text a compressed capture may have, unless `limit` allows more."""
+
+_PLAIN_LIMIT: Final = 4 * 2**30  # without compression: a pipe may have no end
+_BLOCK: Final = 1 << 20  # read(n) allocates n bytes, however few there are
 
 _COMPRESSIONS = {
     b"\x1f\x8b": "gzip",
@@ -51,14 +54,15 @@ _OTHERS = (
 )
 
 
-def load(source: Source, *, strict: bool = True, limit: int = LIMIT) -> Snapshot:
+def load(source: Source, *, strict: bool = True, limit: int | None = None) -> Snapshot:
     """
     Read a saved capture of one process: smaps, maps or any pmap's text.
 
     Args:
         source: a path, or a file open for reading; gzip, bzip2, xz and zstd are read through.
         strict: see `parse_smaps` and `parse_pmap`.
-        limit: the most bytes that its text may have.
+        limit: how many bytes its text may have; None for 256 MiB where it is compressed,
+            4 GiB where it is not.
 
     Raises:
         ParseError: with file and line, for a text that is none of these, or that is longer
@@ -73,8 +77,14 @@ def load(source: Source, *, strict: bool = True, limit: int = LIMIT) -> Snapshot
     return snapshots[0]
 
 
-def load_all(source: Source, *, strict: bool = True, limit: int = LIMIT) -> list[Snapshot]:
-    """Read a saved capture of one or several processes; the rest is as in `load`."""
+def load_all(source: Source, *, strict: bool = True, limit: int | None = None) -> list[Snapshot]:
+    """
+    Read a saved capture of one or several processes; the rest is as in `load`.
+
+    Returns:
+        A snapshot for each process, at least one. See `parse_smaps_all` for how the texts of
+        `cat /proc/*/smaps` are told from one another.
+    """
     data, name = _read(source, limit)
     return _snapshots(data, name, strict=strict)
 
@@ -82,16 +92,16 @@ def load_all(source: Source, *, strict: bool = True, limit: int = LIMIT) -> list
 def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Snapshot]:
     format_ = recognise(data, source=name)
     if format_ == "smaps":
-        return [parse_smaps(data, source=name, strict=strict)]
+        return parse_smaps_all(data, source=name, strict=strict)
     if format_ == "maps":
-        return [parse_maps(data, source=name)]
+        return parse_maps_all(data, source=name)
     if format_ == "smaps_rollup":
         msg = "expected mappings, got smaps_rollup, which holds sums: load_rollup reads it"
         raise ParseError(msg, name)
     return parse_pmaps(data, source=name, strict=strict)
 
 
-def frames_of(source: Source, unit: Unit = "kB", *, limit: int = LIMIT) -> list[DataFrame]:
+def frames_of(source: Source, unit: Unit = "kB", *, limit: int | None = None) -> list[DataFrame]:
     """
     Read a saved capture into frames, one for each process in it.
 
@@ -101,14 +111,28 @@ def frames_of(source: Source, unit: Unit = "kB", *, limit: int = LIMIT) -> list[
 
     data, name = _read(source, limit)
     if recognise(data, source=name) == "smaps":
-        return [frames.parse_frame(data, unit, source=name)]
+        return frames.parse_frames(data, unit, source=name)
     return [frames.to_frame(snapshot, unit) for snapshot in _snapshots(data, name)]
 
 
-def load_rollup(source: Source, *, limit: int = LIMIT) -> Rollup:
-    """Read a saved smaps_rollup; the rest is as in `load`."""
+def load_rollup(source: Source, *, limit: int | None = None) -> Rollup:
+    """
+    Read a saved smaps_rollup of one process; the rest is as in `load`.
+
+    Raises:
+        ParseError: as `load`; for several processes, which `load_rollup_all` reads.
+    """
+    rollups = load_rollup_all(source, limit=limit)
+    if len(rollups) > 1:
+        msg = f"expected one process, got {len(rollups)}: load_rollup_all reads several"
+        raise ParseError(msg, _name(source))
+    return rollups[0]
+
+
+def load_rollup_all(source: Source, *, limit: int | None = None) -> list[Rollup]:
+    """Read a saved smaps_rollup of one or several processes; the rest is as in `load`."""
     data, name = _read(source, limit)
-    return parse_rollup(data, source=name)
+    return parse_rollup_all(data, source=name)
 
 
 def recognise(data: bytes, *, source: str | None = None) -> str:
@@ -143,30 +167,53 @@ def _name(source: Source) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _read(source: Source, limit: int) -> tuple[bytes, str | None]:
+def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
     name = _name(source)
     if isinstance(source, (str, os.PathLike)):
         with Path(source).open("rb") as file:
-            data: bytes | str = file.read(limit + 1)
+            data = _read_to_end(file, limit)
     else:
-        data = source.read(limit + 1)
-    text = _decompressed(texts.to_bytes(data), limit, name)
-    if len(text) > limit:
-        msg = f"expected a text of at most {limit:,} bytes; a higher limit= reads more"
-        raise ParseError(msg, name)
-    return text, name
-
-
-def _decompressed(data: bytes, limit: int, name: str | None) -> bytes:
-    """The text, one byte more than the limit at the most; what compressed it, it says itself."""
+        data = _read_to_end(source, limit)
     module = next((m for magic, m in _COMPRESSIONS.items() if data.startswith(magic)), None)
-    if module is None:
-        return data
+    if module is not None:
+        limit = LIMIT if limit is None else limit
+        data = _decompressed(data, module, limit, name)
+    most = _PLAIN_LIMIT if limit is None else limit
+    if len(data) > most:
+        msg = f"expected a text of at most {most:,} bytes: limit= (--limit) allows more"
+        raise ParseError(msg, name)
+    return data, name
+
+
+def _read_to_end(file: IO[bytes] | IO[str], limit: int | None) -> bytes:
+    """
+    All that a file has; of one that is too long, more than the limit.
+
+    Compressed data that is larger than its text is read as well: compression adds less than
+    a block to what it can't make smaller.
+    """
+    left = (_PLAIN_LIMIT if limit is None else limit + limit // 16) + _BLOCK
+    blocks: list[Any] = []
+    # An unbuffered file or a pipe returns less than was asked for.
+    while left > 0:
+        block: Any = file.read(min(left, _BLOCK))
+        if block is None:
+            msg = "expected a file that waits for data, got one with O_NONBLOCK"
+            raise BlockingIOError(errno.EAGAIN, msg)
+        if not block:
+            break
+        blocks.append(block)
+        left -= len(block)
+    return texts.to_bytes((blocks[0][:0] if blocks else b"").join(blocks))
+
+
+def _decompressed(data: bytes, module: str, limit: int, name: str | None) -> bytes:
+    """The text, or the beginning of one that is longer than the limit."""
     opened = _open_zstd if module == "zstd" else importlib.import_module(module).open
     try:
         with opened(io.BytesIO(data)) as file:
-            return bytes(file.read(limit + 1))
-    except Unsupported:
+            return _read_to_end(file, limit)
+    except (Unsupported, MemoryError):
         raise
     except Exception as error:  # each of them has errors of its own for damaged data
         msg = f"expected whole {module} data ({error})"

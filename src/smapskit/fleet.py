@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from smapskit.captures import frames_of
@@ -25,6 +26,7 @@ def load_frames(
     unit: Unit = "kB",
     *,
     workers: int | None = None,
+    limit: int | None = None,
     each: Callable[[int], object] | None = None,
 ) -> DataFrame:
     """
@@ -37,6 +39,7 @@ def load_frames(
         paths: of the captures.
         unit: as in `to_frame`.
         workers: processes to share the work; as many as there are cores where None.
+        limit: as in `load`.
         each: called with how many are done, now and then, to show progress.
 
     Returns:
@@ -53,8 +56,8 @@ def load_frames(
     unreadable: dict[str, str] = {}
     done = 0
     with _pool(workers if len(batches) > 1 else 1) as pool:
-        units: list[Unit] = [unit] * len(batches)
-        answers = map(_read, batches, units) if pool is None else pool.map(_read, batches, units)
+        read = partial(_read, unit=unit, limit=limit)
+        answers = map(read, batches) if pool is None else pool.map(read, batches)
         for batch, (part, reasons) in zip(batches, answers, strict=True):
             parts += [] if part is None else [part]
             unreadable |= reasons
@@ -76,7 +79,9 @@ def _pool(workers: int | None) -> Iterator[Executor | None]:
         yield pool
 
 
-def _read(paths: list[str], unit: Unit) -> tuple[DataFrame | None, dict[str, str]]:
+def _read(
+    paths: list[str], unit: Unit, limit: int | None
+) -> tuple[DataFrame | None, dict[str, str]]:
     """One frame of some captures, and why the others of them are not in it."""
     from smapskit import frames  # noqa: PLC0415
 
@@ -84,9 +89,11 @@ def _read(paths: list[str], unit: Unit) -> tuple[DataFrame | None, dict[str, str
     unreadable: dict[str, str] = {}
     for path in paths:
         try:
-            found += frames_of(path, unit)
+            found += frames_of(path, unit, limit=limit)
         except (SmapskitError, OSError) as error:
             unreadable[path] = str(error)
+        except MemoryError:
+            unreadable[path] = f"{path}: not enough memory to read it"
     if not found:
         return None, unreadable
     frame = frames.concat(found, unit)

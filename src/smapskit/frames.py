@@ -24,8 +24,10 @@ from smapskit.classify import Backing, Sharing, sharing_of
 from smapskit.records import COUNTERS, MAPPING_FIELDS, Device, Mapping, Permissions, kernel_fields
 from smapskit.smaps.at_once import Columns as TextColumns
 from smapskit.smaps.at_once import Memo, backing_of_look, columns_of_parts
-from smapskit.smaps.parse import parse_smaps, prepared
+from smapskit.smaps.kinds import SMAPS
+from smapskit.smaps.parse import parse_live, parse_smaps, parse_smaps_all, prepared
 from smapskit.smaps.parts import keeping, parts_of
+from smapskit.smaps.processes import process_starts
 from smapskit.snapshot import Snapshot
 
 Unit = Literal["kB", "MiB", "bytes"]
@@ -69,8 +71,9 @@ def to_frame(snapshot: Snapshot, unit: Unit = "kB") -> pd.DataFrame:
 
     Returns:
         Columns by the names of the records' attributes. Addresses, offset and inode are
-        uint64 (the vsyscall page does not fit int64), figures int64; each the nullable
-        UInt64, Int64 or Float64 where a value is missing. `backing` and `sharing` are
+        uint64 (the vsyscall page does not fit int64), figures int64 (a size of 2**63 bytes
+        or more makes its column uint64); each the nullable UInt64, Int64 or Float64 where a
+        value is missing. `backing` and `sharing` are
         ordered categories, `perms`, `device`, `pathname`, `vm_flags` strings. Fields that
         smapskit has no attribute for are columns by the kernel's name, `pmap_dirty` is
         there where a pmap table says it. `attrs` has pid, command, time, source and unit.
@@ -175,11 +178,21 @@ def joined(parts: Sequence[pd.DataFrame], unit: Unit) -> pd.DataFrame:
             for part in parts:
                 if name in part:
                     part[name] = part[name].astype(_PLAIN_STRING)
+    for name in _SIZES:
+        _make_unsigned([part for part in parts if name in part], name)
     frame = pd.concat(parts)
     frame.attrs = {"unit": unit}
     for name, categories in _CATEGORIES.items():
         frame[name] = frame[name].astype(_category(categories))
     return frame
+
+
+def _make_unsigned(parts: Sequence[pd.DataFrame], name: str) -> None:
+    """Give a column one sign in all frames: signed with unsigned would become floats."""
+    if len({part[name].dtype.kind for part in parts} & {"i", "u"}) > 1:
+        for part in parts:
+            is_plain = isinstance(part[name].dtype, np.dtype)
+            part[name] = part[name].astype("uint64" if is_plain else "UInt64")
 
 
 _EXTRA: Final = "extra."
@@ -246,7 +259,16 @@ def _column(name: str, values: Any, unit: Unit) -> Any:
     column = _integers(values, "uint64" if name in _ADDRESSES else "int64")
     if name not in _SIZES or unit == "kB":
         return column
-    return column / 1024 if unit == "MiB" else column * 1024
+    return column / 1024 if unit == "MiB" else _in_bytes(column)
+
+
+def _in_bytes(column: Any) -> Any:
+    """A column of kB in bytes: uint64 where int64 is too small."""
+    is_plain = isinstance(column, np.ndarray)
+    values = column if is_plain else column.to_numpy("int64", na_value=0)
+    if int(values.max(initial=0)) * 1024 > np.iinfo(np.int64).max:
+        column = column.astype("uint64" if is_plain else "UInt64")
+    return column * 1024
 
 
 def _sampled(values: Any) -> Iterable[Any]:
@@ -322,10 +344,32 @@ def parse_frame(text: str | bytes, unit: Unit = "kB", *, source: str | None = No
     Raises:
         ParseError: as `parse_smaps`.
     """
-    data = prepared(text, source)[0]
-    columns = _columns_of_parts(parts_of(data))
-    if columns is None:
-        return to_frame(parse_smaps(text, source=source), unit)
+    frame = _frame_of_one(text, unit, source)
+    return to_frame(parse_smaps(text, source=source), unit) if frame is None else frame
+
+
+def parse_frames(
+    text: str | bytes, unit: Unit = "kB", *, source: str | None = None
+) -> list[pd.DataFrame]:
+    """
+    Read the smaps texts of one or several processes into a frame for each.
+
+    The same as `to_frame` of what `parse_smaps_all` returns, faster for one process.
+
+    Raises:
+        ParseError: as `parse_smaps_all`.
+    """
+    frame = _frame_of_one(text, unit, source)
+    if frame is not None:
+        return [frame]
+    return [to_frame(snapshot, unit) for snapshot in parse_smaps_all(text, source=source)]
+
+
+def _frame_of_one(text: str | bytes, unit: Unit, source: str | None) -> pd.DataFrame | None:
+    """The frame of one process's text; None for several, and where records are needed."""
+    columns = _columns_of_parts(parts_of(prepared(text, source)[0]))
+    if columns is None or any(process_starts(columns["start"].tolist(), columns["end"].tolist())):
+        return None
     return _frame(columns, unit, Snapshot((), source=source))
 
 
@@ -344,7 +388,7 @@ def frame_of_parts(parts: Iterable[bytes], unit: Unit, about: Snapshot) -> pd.Da
     if columns is not None:
         return _frame(columns, unit, about)
     kept += parts
-    snapshot = parse_smaps(b"".join(kept), source=about.source)
+    snapshot = parse_live(b"".join(kept), SMAPS, about.source)
     return to_frame(attrs.evolve(about, mappings=snapshot.mappings), unit)
 
 

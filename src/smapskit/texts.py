@@ -60,21 +60,27 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("?", text)
 
 
-def unwrapped(data: bytes, first_row: re.Pattern[bytes]) -> tuple[bytes, list[str]]:
+def unwrapped(
+    data: bytes, first_row: re.Pattern[bytes], *, crlf_on_every_line: bool = False
+) -> tuple[bytes, list[str]]:
     """
     Take off the CRLF line ends and the quote marks or indent that all lines share.
 
     Args:
         data: the text.
         first_row: matches, from its beginning, a line that the listing proper starts with.
+        crlf_on_every_line: keep the CR of all lines unless every line ends in one.
 
     Returns:
         The text without them, with as many lines, and a note for each thing taken off.
     """
     notes = []
     first_end = data.find(b"\n")
-    if first_end > 0 and data[first_end - 1 : first_end] == b"\r":
-        data = data.replace(b"\r\n", b"\n")
+    is_crlf = first_end > 0 and data[first_end - 1 : first_end] == b"\r"
+    if is_crlf and crlf_on_every_line:
+        is_crlf = data.count(b"\r\n") == data.count(b"\n")
+    if is_crlf:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
         notes.append(NOTE_CRLF)
     prefix = _shared_prefix(data, first_row)
     if prefix:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
+import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
@@ -75,23 +76,31 @@ class Reader:
         operands: processes and captures.
         names_denied: print the line that names a process before finding that it may not be
             read, as pmap does; only for pmap's own tables.
+        limit: as in `smapskit.load`.
     """
 
-    def __init__(self, operands: Sequence[str], *, names_denied: bool = False) -> None:
+    def __init__(
+        self, operands: Sequence[str], *, names_denied: bool = False, limit: int | None = None
+    ) -> None:
         self.operands = operands
         self.names_denied = names_denied
+        self.limit = limit
         self.status = 0
 
     def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
         """Each that can be read, when it is asked for."""
         for word in self.operands:
             try:
-                snapshots = read_operand(word, layout)
+                snapshots = read_operand(word, layout, self.limit)
             except (SmapskitError, OSError) as error:
                 self.status |= status_of(error)
                 if self.names_denied and isinstance(error, AccessDenied):
                     _name_process(word)
                 complain(error)
+                continue
+            except MemoryError:
+                self.status |= FAILURE
+                complain(SmapskitError(f"{word}: not enough memory to read it"))
                 continue
             for snapshot in snapshots:
                 for note in snapshot.notes:
@@ -106,15 +115,36 @@ def _name_process(word: str) -> None:
             sys.stdout.write(first_line(pid, procfs.read_command(pid)) + "\n")
 
 
-def read_operand(operand: str, layout: LayoutName | Collection[str]) -> list[Snapshot]:
+def read_operand(
+    operand: str, layout: LayoutName | Collection[str], limit: int | None = None
+) -> list[Snapshot]:
     """The snapshots of one operand: a process, or what a capture holds."""
     pid = pid_of(operand)
     if pid is None:
         source: str | IO[bytes] = sys.stdin.buffer if operand == "-" else operand
-        return captures.load_all(source)
+        return captures.load_all(source, limit=limit)
     # The short and the device table need no counters, which cost the kernel a page walk.
     read = process.read_maps if layout in ("short", "device") else process.read
     return [read(pid)]
+
+
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--limit`."""
+    parser.add_argument(
+        "--limit",
+        type=_bytes,
+        metavar="BYTES",
+        help="how long the text of a capture may be, such as 512M or 2G (default: 256M where "
+        "it is compressed, 4G where it is not)",
+    )
+
+
+def _bytes(text: str) -> int:
+    size = re.fullmatch(r"([0-9]{1,15})([kKMGT]?)", text)
+    if size is None or int(size[1]) == 0:
+        msg = f"expected a number of bytes like 512M, got {text[:40]!a}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(size[1]) << 10 * "_KMGT".index(size[2].upper() or "_")
 
 
 def pid_of(operand: str) -> int | None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from smapskit.aggregate import diff
-from smapskit.cli.common import FAILURE, Parser, Reader, complain, operand
+from smapskit.cli.common import FAILURE, Parser, Reader, add_limit, complain, operand
 from smapskit.errors import SmapskitError
 from smapskit.tables import format_difference
 
@@ -15,7 +15,7 @@ from smapskit.tables import format_difference
 def run(words: Sequence[str]) -> int:
     """Print the difference of two captures or processes."""
     options = parser().parse_args(words)
-    reader = Reader([options.before, options.after])
+    reader = Reader([options.before, options.after], limit=options.limit)
     snapshots = list(reader.snapshots("extended"))
     if reader.status:
         return reader.status
@@ -39,4 +39,5 @@ def parser() -> argparse.ArgumentParser:
         "before", metavar="BEFORE", type=operand, help="a PID or a CAPTURE; - is standard input"
     )
     made.add_argument("after", metavar="AFTER", type=operand, help="the same")
+    add_limit(made)
     return made

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from smapskit.aggregate import GroupName
-from smapskit.cli.common import FAILURE, Parser, Reader, complain, operand
+from smapskit.cli.common import FAILURE, Parser, Reader, add_limit, complain, operand
 from smapskit.errors import SmapskitError, shown
 from smapskit.pmap.dialects import LayoutName
 from smapskit.pmap.plain import first_line
@@ -50,7 +50,7 @@ def run(words: Sequence[str]) -> int:
     if not options.operands:
         made.error("expected a PID or the name of a CAPTURE")
     is_table = not (options.json or options.csv or options.by)
-    reader = Reader(options.operands, names_denied=is_table)
+    reader = Reader(options.operands, names_denied=is_table, limit=options.limit)
     for text in _texts(options, layout, reader):
         sys.stdout.write(text)
     sys.stdout.flush()
@@ -190,6 +190,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one row per mapping (with --by: per group), for a spreadsheet",
     )
+    add_limit(made)
     made.add_argument(
         "--completion",
         choices=("bash", "zsh", "fish"),

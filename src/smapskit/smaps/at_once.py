@@ -216,7 +216,7 @@ class Template:
         # What only the reader of lines can tell: a range upside down, too large an inode, a
         # rollup.
         if (
-            any(map(int.__ge__, starts, ends))
+            any(map(int.__ge__, starts, ends))  # an empty range has a note
             or max(inodes) > LARGEST_INODE
             or ROLLUP_NAME.encode() in name
         ):
@@ -239,8 +239,10 @@ class Template:
         """Put a record that looks otherwise in its row; False if it has other fields."""
         lines = text.split(b"\n")[:-1]
         header = HEADER.fullmatch(lines[0])
+        reader = Reader(self.kind, None)
+        reader.styles.update((style.name, style) for style in self.styles)  # the unit of each
         try:
-            (record,) = Reader(self.kind, None).read(lines)
+            (record,) = reader.read(lines)
         except (ParseError, ValueError):
             return False
         names = [style.name for style in self.styles]
@@ -336,8 +338,7 @@ def _mappings(columns: Columns, kind: Kind) -> list[Mapping]:
         field.attribute: lists.pop(name) for name, field in kind.table.items() if name in lists
     }
     sizes = known.get("size") or [(e - s) // 1024 for s, e in zip(starts, ends, strict=True)]
-    # One empty dict for all: no type checker lets anybody write to it.
-    extras: Iterable[dict[str, int | str]] = repeat({})
+    extras: list[dict[str, int | str]] = [{} for _ in starts]
     if lists:
         extras = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
     mappings: list[Any] = list(

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from smapskit.smaps.grammar import HEADER_PATTERN
+from smapskit.smaps.grammar import HEADER_PATTERN, MOST_FIELD_NAMES
 
 _FIELD = re.compile(rb"([A-Z][A-Za-z0-9_]*+):[^\n]*+\n")
+
+_FIGURE = rb": *+(0|[1-9][0-9]{0,14}+) kB\n"
 
 
 class Few:
@@ -32,20 +34,20 @@ class Few:
         """
         if self._pattern is None:
             self._learn(part)
-        if self._pattern is None:
+        if self._pattern is None or not part.endswith(b"\n"):
             return None
         rows = self._pattern.findall(part)
         # Each row is as many whole lines: if their number is right, none was passed over.
         return rows if len(rows) * self._lines == part.count(b"\n") else None
 
     def _learn(self, part: bytes) -> None:
-        lines = [HEADER_PATTERN + rb"\n"]
+        lines = [rb"(?m:^)" + HEADER_PATTERN + rb"\n"]
         found = []
         at = part.find(b"\n") + 1
-        while field := _FIELD.match(part, at):
+        while len(lines) <= MOST_FIELD_NAMES and (field := _FIELD.match(part, at)):
             name = field[1]
             is_wanted = name in self._names
-            lines.append(name + (rb": *+([0-9]{1,15}+) kB\n" if is_wanted else rb":[^\n]*+\n"))
+            lines.append(name + (_FIGURE if is_wanted else rb":[^\n]*+\n"))
             found += [name] if is_wanted else []
             at = field.end()
         if found == self._names:

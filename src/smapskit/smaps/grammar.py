@@ -25,9 +25,13 @@ DIGITS_THAT_FIT: Final = 15  # however high they are
 LARGEST_INODE: Final = 2**64 - 1
 ROLLUP_NAME: Final = "[rollup]"
 
+MOST_FIELD_NAMES: Final = 256
+"""How many differently named fields a text may have. Kernels have 30: each name is a column."""
+
 EXPECTED_HEADER: Final = "expected a line like '7f00a000-7f00b000 r--p 00000000 fe:00 260386 /path'"
 
 NOTE_EMPTY: Final = "the text is empty: a kernel thread's, or of a process that had ended"
 NOTE_NO_NEWLINE: Final = "the text does not end in a newline: its last line may be cut"
 NOTE_CUT: Final = "the text is cut within a record, which was left out"
+NOTE_EMPTY_RANGE: Final = "a mapping had an empty range: it ended where it started"
 NOTE_TWICE: Final = "a field stands twice in a record, with the same figure"

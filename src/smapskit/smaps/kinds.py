@@ -25,5 +25,6 @@ MAPS: Final = Kind("maps", {}, has_fields=False)
 
 def codes(text: bytes) -> tuple[str, ...] | None:
     """The two-letter codes of VmFlags; None where one is none."""
-    words = text.decode("ascii", "replace").split()
-    return tuple(words) if all(map(_CODE.fullmatch, words)) else None
+    words = text.decode("ascii", "replace").replace("\t", " ").split(" ")
+    found = tuple(word for word in words if word)
+    return found if all(map(_CODE.fullmatch, found)) else None

@@ -24,15 +24,19 @@ from smapskit.smaps.grammar import (
     HEADER,
     LARGEST,
     LARGEST_INODE,
+    MOST_FIELD_NAMES,
     NOTE_CUT,
+    NOTE_EMPTY_RANGE,
     NOTE_TWICE,
     ROLLUP_NAME,
 )
 from smapskit.smaps.kinds import ROLLUP, Kind, codes
 from smapskit.smaps.layout import HEADERS_TO_LEARN_FROM, learnt_layout, style_of
+from smapskit.smaps.processes import Expected, begins_process
 from smapskit.snapshot import FieldStyle, Layout
 
 _LIKE_HEADER = re.compile(rb"[0-9a-fA-F]+-[0-9a-fA-F]+ ")
+_SEPARATOR = re.compile(rb"(?:-+|=+)[ \t]*+")
 _MOST_SEEN = 4096
 _PREAMBLE = 5  # lines that may stand before a pasted listing: a prompt, its command
 
@@ -71,10 +75,18 @@ def to_mapping(record: Record) -> Mapping:
 class Reader:
     """Reads lines into records, and learns on the way how the text is laid out."""
 
-    def __init__(self, kind: Kind, source: str | None, *, strict: bool = True) -> None:
+    def __init__(
+        self,
+        kind: Kind,
+        source: str | None,
+        *,
+        strict: bool = True,
+        expected: Expected = Expected.LIVE,
+    ) -> None:
         self.kind = kind
         self.source = source
         self.strict = strict
+        self.expected = expected
         self.notes: list[str] = []
         self.order: list[str] = []
         self.styles: dict[str, FieldStyle] = {}
@@ -105,11 +117,11 @@ class Reader:
                     continue
             self._number, self._line = number, line
             if header := HEADER.fullmatch(line):
-                if record is not None:
-                    self._check_has_fields(record)
+                following = self._begin(header)
+                if record is not None and self._is_whole(record, complete, following):
                     complete = record.names
                     yield record
-                record = self._begin(header)
+                record = following
             elif record is not None and (field := FIELD.fullmatch(line)):
                 self._add(record, field)
             elif line.strip():
@@ -135,12 +147,14 @@ class Reader:
             int(inode),
             texts.decode(name),
         )
-        if record.start >= record.end:
+        if record.start > record.end:
             raise self._error("expected a range whose end is behind its start")
         if record.inode > LARGEST_INODE:
             raise self._error("expected an inode below 2**64")
         if record.name == ROLLUP_NAME and self.kind is not ROLLUP:
             raise self._error(f"expected {self.kind.name}, got smaps_rollup: use parse_rollup")
+        if record.start == record.end and self.kind is not ROLLUP:
+            self._note(NOTE_EMPTY_RANGE)
         if len(self._headers) < HEADERS_TO_LEARN_FROM:
             self._headers.append(header)
         return record
@@ -163,6 +177,8 @@ class Reader:
             self._note(NOTE_TWICE)
             return
         if name not in self.styles:
+            if len(self.styles) == MOST_FIELD_NAMES:
+                raise self._error(f"expected at most {MOST_FIELD_NAMES} field names, got another")
             self.styles[name] = style_of(name, field, known)
             before = record.names[-1] if record.names else None
             if self.order and self.order[-1] == before:
@@ -200,9 +216,29 @@ class Reader:
             return texts.decode(field[3])
         return int(figure[1])
 
-    def _check_has_fields(self, record: Record) -> None:
+    def _begins_process(self, record: Record, before: Record) -> bool:
+        """Whether a record belongs to another process; refuse it where one is expected."""
+        if self.expected is Expected.LIVE:
+            return False
+        if self.kind is ROLLUP:
+            return True
+        if not begins_process(record.start, record.end, before.start):
+            return False
+        if self.expected is Expected.ONE:
+            raise self._error(
+                f"expected one process, got another: {record.start:x} is below the mapping "
+                f"before it; parse_{self.kind.name}_all reads several"
+            )
+        return True
+
+    def _is_whole(self, record: Record, complete: list[str], following: Record) -> bool:
+        """Whether a record is not the cut end of a process's text; that is refused or noted."""
         if self.kind.has_fields and not record.names:
             raise self._error("expected fields such as 'Rss: N kB', got another header line")
+        if self._begins_process(following, record) and self._is_cut(record, complete):
+            self._refuse_or_note("expected the rest of a record, got another process")
+            return False
+        return True
 
     def _is_cut(self, record: Record, complete: list[str]) -> bool:
         if not self.kind.has_fields:
@@ -217,6 +253,8 @@ class Reader:
             self._note(texts.NOTE_CUT_OUT)
         elif before and self._number <= _PREAMBLE and texts.is_command(line):
             self._note(texts.NOTE_COMMAND)
+        elif self.kind is ROLLUP and _SEPARATOR.fullmatch(line):
+            pass  # between the sums of two processes
         elif _LIKE_HEADER.match(line):
             raise self._error(_header_fault(line))
         elif before and FIELD.fullmatch(line) and self.kind.has_fields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from smapskit import texts
 from smapskit.aggregate import GroupName, group_by
@@ -18,6 +18,9 @@ from smapskit.smaps.parts import keeping, whole_records
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+_LARGEST_INT64: Final = 2**63 - 1
 
 
 class Sums(NamedTuple):
@@ -79,7 +82,7 @@ class _Adding:
     def __init__(self, key: Callable[[Columns], list[Any]]) -> None:
         self._key = key
         self._numbers: dict[Any, int] = {}
-        self._sums: dict[str, NDArray[np.int64]] = {}
+        self._sums: dict[str, NDArray[Any]] = {}
 
     def add(self, columns: Columns) -> None:
         import numpy as np  # noqa: PLC0415  loaded by the columns
@@ -99,7 +102,9 @@ class _Adding:
         for name, column in figures.items():
             sums = self._sums.get(name, np.zeros(0, dtype=np.int64))
             sums = np.concatenate((sums, np.zeros(len(numbers) - len(sums), dtype=np.int64)))
-            np.add.at(sums, rows, column)
+            if sums.dtype != object and _may_overflow(sums, column):
+                sums = sums.astype(object)  # Python's integers
+            np.add.at(sums, rows, column.astype(sums.dtype, copy=False))
             self._sums[name] = sums
 
     def sums(self) -> dict[Any, Sums]:
@@ -110,6 +115,11 @@ class _Adding:
             key: Sums(Totals(**dict(zip(found, row, strict=True))), rss)
             for key, row, rss in zip(self._numbers, rows, shared, strict=True)
         }
+
+
+def _may_overflow(sums: NDArray[np.int64], column: NDArray[np.int64]) -> bool:
+    most = int(sums.max(initial=0)) + int(column.max(initial=0)) * len(column)
+    return most > _LARGEST_INT64
 
 
 def _one_group(columns: Columns) -> list[Any]:
