@@ -154,6 +154,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_shapes_are_answered(text: bytes) -> None:
     for read in (*READERS, smapskit.parse_frame):

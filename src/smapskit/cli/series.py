@@ -153,7 +153,10 @@ def _progress(journal: Path) -> Iterator[Callable[[Sequence[recording.Row]], obj
         try:
             from tqdm import tqdm  # noqa: PLC0415  an extra
         except ImportError:
-            print("smapskit: no progress line: pip install 'smapskit[progress]'", file=sys.stderr)
+            print(
+                "smapskit: a progress line requires tqdm: pip install '.[progress]' in a checkout",
+                file=sys.stderr,
+            )
             yield None
             return
         with tqdm(unit=" samples", bar_format="{n_fmt}{unit} {elapsed} {postfix}") as bar:
