@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import duckdb
 import numpy as np
 import pandas as pd
-import polars as pl
-import psutil
 import pytest
 import strategies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pmap_tool import MOVED_BY_OTHERS
 from test_live import MANY, stopped
 
 import smapskit
@@ -216,17 +214,18 @@ class TestFromText:
 
 
 class TestLive:
+    @pytest.mark.slow
     def test_forty_thousand_mappings_in_one_call(
         self, start: Callable[..., subprocess.Popen[str]]
     ) -> None:
         pid = start(sys.executable, "-c", MANY, "40000").pid
         with stopped(pid):
-            frame, expected = smapskit.read_frame(pid), smapskit.read(pid).to_frame()
+            frame, snapshot = smapskit.read_frame(pid), smapskit.read(pid)
         assert len(frame) > 40_000
-        assert frame.attrs.pop("time") is not None
         assert frame.attrs["pid"] == pid
-        expected.attrs = frame.attrs
-        pd.testing.assert_frame_equal(frame, expected)
+        assert frame.attrs["time"] is not None
+        columns = [name for name in frames.COLUMNS if name not in MOVED_BY_OTHERS]
+        pd.testing.assert_frame_equal(frame[columns], snapshot.to_frame()[columns])
 
     def test_what_cannot_be_read(self) -> None:
         gone = subprocess.Popen(["true"])
@@ -235,33 +234,30 @@ class TestLive:
             smapskit.read_frame(gone.pid)
 
     def test_psutil_says_the_same(self, start: Callable[..., subprocess.Popen[str]]) -> None:
+        psutil = pytest.importorskip("psutil")
         code = "import pandas; print('ready', flush=True); input()"
         pid = start(sys.executable, "-c", code).pid
-        smaps = Path(f"/proc/{pid}/smaps")
         with stopped(pid):
-            tries = 0
-            while True:
-                before = smaps.read_bytes()
-                frame = smapskit.read_frame(pid, "bytes")
-                theirs = psutil.Process(pid).memory_maps(grouped=False)
-                tries += 1
-                # Unless the kernel aged pages, or another process came or went meanwhile.
-                if smaps.read_bytes() == before or tries == 20:
-                    break
+            frame = smapskit.read_frame(pid, "bytes")
+            theirs = psutil.Process(pid).memory_maps(grouped=False)
         assert len(theirs) == len(frame) > 300
         assert [m.addr for m in theirs] == [
             f"{start:08x}-{end:08x}"
             for start, end in zip(frame["start"], frame["end"], strict=True)
         ]
         assert [m.perms for m in theirs] == frame["perms"].tolist()
-        for name in ("rss", "size", "pss", "shared_clean", "shared_dirty", "private_clean"):
+        for name in ("rss", "size", "anonymous", "swap"):
             assert [getattr(m, name) for m in theirs] == frame[name].tolist(), name
-        for name in ("private_dirty", "referenced", "anonymous", "swap"):
-            assert [getattr(m, name) for m in theirs] == frame[name].tolist(), name
+        # Other processes that map the same libraries move pages between shared and private.
+        for state in ("clean", "dirty"):
+            sums = frame[f"shared_{state}"] + frame[f"private_{state}"]
+            found = [getattr(m, f"shared_{state}") + getattr(m, f"private_{state}") for m in theirs]
+            assert found == sums.tolist(), state
 
 
 class TestElsewhere:
     def test_parquet_keeps_types(self, tmp_path: Path) -> None:
+        pytest.importorskip("pyarrow")
         frame = ZOO.filter(lambda m: m.pathname.isprintable()).to_frame()
         frame.to_parquet(tmp_path / "x.parquet")
         again = pd.read_parquet(tmp_path / "x.parquet")
@@ -269,6 +265,8 @@ class TestElsewhere:
         assert again.attrs == frame.attrs
 
     def test_polars(self) -> None:
+        pytest.importorskip("pyarrow")
+        pl = pytest.importorskip("polars")
         frame = ZOO.filter(lambda m: m.pathname.isprintable()).to_frame()
         by_backing = pl.from_pandas(frame).group_by("backing").agg(pl.col("rss").sum())
         found = dict(by_backing.with_columns(pl.col("backing").cast(pl.String)).iter_rows())
@@ -276,6 +274,7 @@ class TestElsewhere:
         assert found == expected
 
     def test_duckdb(self) -> None:
+        duckdb = pytest.importorskip("duckdb")
         mappings = OLD.to_frame()
         query = "SELECT sum(rss) FROM mappings WHERE sharing = 'shared'"
         relation: Any = duckdb.sql(query)

@@ -16,18 +16,20 @@ import pandas as pd
 import pytest
 
 import smapskit
+from conftest import requires
 from smapskit import ParseError, ProcessNotFound, Recording, Snapshot, Totals, cli, recording
 from smapskit.recording import Row
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
 
 GROWS = """
-import time
+import os, time
 print("ready", flush=True)
 kept = []
 for step in range(12):
     kept.append(bytearray(4 << 20))
     time.sleep(0.1)
+os._exit(0)  # without freeing them, which a sample could see
 """
 
 
@@ -37,6 +39,7 @@ def row(seconds: float, rss: int, group: str = "", event: str = "") -> Row:
     return Row(moment, seconds, 0.001, group, totals, rss // 4, event)
 
 
+PARQUET = pytest.param("run.parquet", marks=requires("pyarrow"))
 SHORT = Recording(
     (row(0, 100), row(1, 200), row(1.5, 0, event='half, "way"\nthere'), row(2, 300)),
     pid=7,
@@ -138,7 +141,7 @@ class TestRecord:
 
 
 class TestFiles:
-    @pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+    @pytest.mark.parametrize("name", ["run.csv", PARQUET])
     @pytest.mark.parametrize("kept", [SHORT, Recording(())], ids=["rows", "none"])
     def test_what_is_saved_is_loaded(self, name: str, kept: Recording, tmp_path: Path) -> None:
         kept.save(tmp_path / name)
@@ -218,6 +221,7 @@ def partial_file(folder: Path, lines: int) -> Path:
 
 
 class TestCommandLine:
+    @requires("pyarrow")
     def test_a_command_from_its_start_and_its_picture(self, tmp_path: Path) -> None:
         code = "import sys, time; time.sleep(1); sys.exit(3)"
         file = tmp_path / "run.parquet"
@@ -236,7 +240,7 @@ class TestCommandLine:
             assert (tmp_path / f"x{suffix}").read_bytes().startswith(magic)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    @pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+    @pytest.mark.parametrize("name", ["run.csv", PARQUET])
     def test_an_interrupt_ends_it_well(
         self, number: signal.Signals, name: str, tmp_path: Path
     ) -> None:
@@ -246,9 +250,13 @@ class TestCommandLine:
             stderr=subprocess.PIPE,
             text=True,
         )
-        partial_file(tmp_path, lines=5)
-        run.send_signal(number)
-        _, err = run.communicate(timeout=20)
+        try:
+            partial_file(tmp_path, lines=5)
+            run.send_signal(number)
+            _, err = run.communicate(timeout=20)
+        finally:
+            run.kill()
+            run.communicate()
         assert run.returncode == 0
         assert "samples in" in err
         assert len(Recording.load(file).rows) >= 3
@@ -316,7 +324,7 @@ def test_a_mark_stands_between_the_samples_around_it() -> None:
         Recording(()).mark(1, "nothing began")
 
 
-@pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+@pytest.mark.parametrize("name", ["run.csv", PARQUET])
 def test_notes_stay_with_a_recording(name: str, tmp_path: Path) -> None:
     recording = Recording((row(0, 100),), notes={"host": "db1", "limits": [1, 2.5, None]})
     recording.save(tmp_path / name)

@@ -224,5 +224,5 @@ def _open_zstd(file: IO[bytes]) -> Any:
     for module in ("compression.zstd", "backports.zstd"):  # Python 3.14 has its own
         with contextlib.suppress(ImportError):
             return importlib.import_module(module).open(file)
-    msg = "reading zstd takes the extra 'zstd': pip install 'smapskit[zstd]'"
+    msg = "reading zstd requires backports.zstd: pip install '.[zstd]' in a checkout"
     raise Unsupported(errno.ENOSYS, msg)

@@ -127,7 +127,7 @@ def _figure() -> Figure:
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ImportError:
-        msg = "drawing takes the extra 'plot': pip install 'smapskit[plot]'"
+        msg = "plotting requires matplotlib: pip install '.[plot]' in a checkout"
         raise Unsupported(errno.ENOSYS, msg) from None
 
     class Shown(Figure):

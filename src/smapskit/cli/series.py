@@ -185,7 +185,7 @@ def _progress(
         try:
             from tqdm import tqdm  # noqa: PLC0415  an extra
         except ImportError:
-            print_line("no progress line: it requires tqdm")
+            print_line("a progress line requires tqdm: pip install '.[progress]' in a checkout")
             yield counts.add
             return
         with tqdm(unit=" samples", bar_format="{n_fmt}{unit} {elapsed} {postfix}") as bar:

@@ -119,7 +119,7 @@ SLES_TOTAL_LINE: Final = re.compile(
     rb"([0-9]{1,18})K writable-private, ([0-9]{1,18})K readonly-private, "
     rb"([0-9]{1,18})K shared(?:,? and [0-9]{1,18}K referenced)?[ \t]*"
 )
-RULE_LINE: Final = re.compile(rb"(?=[ \t]*[^ \t])(?:[-= \t]|\xe2\x80[\x93\x94])++")
+RULE_LINE: Final = re.compile(rb"(?=[ \t]*[^ \t])(?:[-= \t]|\xe2\x80[\x93\x94])+")
 
 # ---- -X and -XX --------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ _FIRST_ROW = re.compile(
 )
 _LARGEST = 2**64 - 1
 _WORD = re.compile(r"[ \t]+(\[ (?:anon|stack|shmid=0x[0-9a-f]+) \])(?=[ \t]|\Z)")
-_FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*+")
+_FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*")
 _FIELDS = kernel_fields(Mapping)
 _ATTRIBUTES = frozenset((*COUNTERS, "start", "size", "offset", "inode"))
 

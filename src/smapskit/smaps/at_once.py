@@ -170,7 +170,8 @@ class Template:
         # A record, or else what the reader of lines has to look at.
         record = b"((?s:.{%d})%b)" % (len(self.block) - len(end), re.escape(end))
         record += rb"([^\n]*+)\n" if self.has_flags else b"()"
-        odd = rb"([^\n]*+\n(?:[A-Z][^\n]*+\n)*+)"
+        # No more lines than a template can have: each repeat of a group takes memory.
+        odd = rb"([^\n]*+\n(?:[A-Z][^\n]*+\n){0,%d})" % _LONGEST_FAST_RECORD
         self.pattern = re.compile(HEADER_PATTERN + rb"\n" + record + b"|" + odd)
 
     @classmethod

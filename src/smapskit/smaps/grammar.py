@@ -10,8 +10,10 @@ HEADER_PATTERN: Final = (
     _START_END
     + rb" ([r-][w-][x-][sp]) ([0-9a-f]{1,16}) ([0-9a-f]{1,8}:[0-9a-f]{1,8}) ([0-9]{1,20})"
     # A file's name is behind one or more blanks; one that itself began with a blank is none
-    # that the kernel writes. Possessive, so that a line of blanks is not tried twice.
-    + rb"(?: ++([^\n]*+))?+"
+    # that the kernel writes. Possessive, so that a line of blanks is not tried twice. The name
+    # is optional by an empty alternative: CPython before 3.11.5 computes wrong matches for
+    # possessive quantifiers on groups (gh-106052).
+    + rb"(?: ++([^\n]*+)|)"
 )
 
 HEADER: Final = re.compile(HEADER_PATTERN)
