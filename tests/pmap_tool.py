@@ -75,6 +75,16 @@ def moved_as_in(snapshot: Snapshot, table: Snapshot) -> Snapshot:
     )
 
 
+def with_cut_names(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with names of 127 bytes at most, as procps 4.0.2 to 4.0.7 cut them in -X."""
+    return attrs.evolve(
+        snapshot,
+        mappings=tuple(
+            attrs.evolve(m, pathname=os.fsdecode(os.fsencode(m.pathname)[:127])) for m in snapshot
+        ),
+    )
+
+
 def at_rest(snapshot: Snapshot) -> tuple[object, ...]:
     """What a snapshot says, without what other processes' coming and going moves."""
     moved: dict[str, None] = dict.fromkeys(MOVED_BY_PMAP)

@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pmap_tool
 import pytest
-from pmap_tool import LAYOUTS, MOVED_BY_OTHERS, in_ascii, moved_as_in, named, printed
+from pmap_tool import (
+    LAYOUTS,
+    MOVED_BY_OTHERS,
+    in_ascii,
+    moved_as_in,
+    named,
+    printed,
+    with_cut_names,
+)
+from test_trust import MAPPER
 
 import smapskit
 from conftest import FIXTURES
@@ -205,14 +214,18 @@ class TestAgainstPmap:
         quiet: bool,
         start: Callable[..., subprocess.Popen[str]],
         zoo: int,
+        tmp_path: Path,
     ) -> None:
         flags = f"{options}{' -p' * show_path}{' -q' * quiet}"
-        for pid in (zoo, start("sh", "-c", "echo ready; read line").pid):
+        long = tmp_path / ("d" * 100) / ("n" * 100)
+        long.parent.mkdir()
+        for pid in (zoo, start(sys.executable, "-c", MAPPER, str(long)).pid):
             with stopped(pid):
                 snapshot, said = self._read_both(flags, pid)
             if "X" in options:
                 table = smapskit.parse_pmap(said, strict=False)
-                snapshot = moved_as_in(snapshot, named(table, printed(options, pid)))
+                table = named(table, printed(options, pid))
+                snapshot = moved_as_in(with_cut_names(snapshot), table)
             layout = LAYOUTS[options]
             ours = smapskit.format_pmap(snapshot, layout, show_path=show_path, quiet=quiet)
             tables = [in_ascii(ours).splitlines(), in_ascii(said).splitlines()]

@@ -145,6 +145,13 @@ class TestNames:
         text = RECORD + kernels.record(FIELDS_6_18, wide)
         assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
 
+    def test_of_wide_headers_alone_the_narrowest_tells_the_column(self) -> None:
+        wide = "ffffffffff600000-ffffffffff601000 --xp 123456789abc 103:02 18446744073709551615  /x"
+        exact = "7f0000000000-7f0000002000 --xs 123456789abc 103:02 18446744073709551615  /x"
+        text = kernels.record(["Rss"], exact) + kernels.record(["Rss"], wide)
+        text = text.replace("\nRss", "\nSize:                  8 kB\nRss")
+        assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
+
     def test_one_blank_before_the_name(self) -> None:
         text = RECORD.replace(" " * 21 + "/", " /")
         assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text

@@ -39,6 +39,7 @@ def learnt_layout(styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes
     column: int | None = Layout.DEFAULT_NAME_COLUMN
     nameless: str | None = None
     certain = False
+    wide: list[int] = []  # where names start that may be pushed beyond the column
     for header in headers:
         if not header[7]:
             if nameless is None:
@@ -46,8 +47,9 @@ def learnt_layout(styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes
         elif not certain:
             # The kernel puts two blanks at least: one only where the padding is not its own.
             gap = header.start(7) - header.end(6)
-            column = None if gap == 1 else header.start(7) - header.start()
             certain = gap != 2  # noqa: PLR2004  two: the header itself may reach to the column
+            wide.append(header.start(7) - header.start())
+            column = None if gap == 1 else wide[-1] if certain else min(wide)
     return Layout(tuple(styles), column, " " if nameless is None else nameless)
 
 
