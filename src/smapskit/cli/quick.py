@@ -21,6 +21,7 @@ from smapskit.texts import decode
 
 _LETTERS = frozenset("xqp")
 _PID_DIGITS = 10
+_MAX_PID = 2**31 - 1
 _FIELDS = ("Size", "Rss", "Shared_Dirty", "Private_Dirty")
 
 
@@ -32,6 +33,7 @@ def run(words: Sequence[str]) -> int | None:
         not pids
         or not all(len(word) > 1 and _LETTERS.issuperset(word[1:]) for word in options)
         or not all(word.isascii() and word.isdigit() and len(word) <= _PID_DIGITS for word in pids)
+        or max(map(int, pids)) > _MAX_PID
     ):
         return None
     letters = "".join(options)
