@@ -1,5 +1,6 @@
 """Every block of code in the documentation and the docstrings is run as a test."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -17,11 +18,17 @@ _OPTIONS = ELLIPSIS | NORMALIZE_WHITESPACE
 _ROOT = Path(__file__).parent
 
 
+def _is_any_missing(*packages: str) -> bool:
+    """Whether a block of a page that requires these packages is to be skipped."""
+    return any(importlib.util.find_spec(package) is None for package in packages)
+
+
 def _make_folder(namespace: dict[str, Any]) -> None:
     folder = tempfile.TemporaryDirectory()
     for entry in ("docs", "examples", "tests"):
         (Path(folder.name) / entry).symlink_to(_ROOT / entry)
     namespace["shell's folder"] = folder
+    namespace["missing"] = _is_any_missing
 
 
 def _remove_folder(namespace: dict[str, Any]) -> None:

@@ -93,10 +93,13 @@ def run(tree: Path, name: str, pid: int, path: Path) -> tuple[float, float]:
 def irregular(text: bytes) -> bytes:
     """Return the text with a further field on every third record."""
     records = re.split(rb"(?<=\n)(?=VmFlags:)", text)
-    return b"".join(
-        record + (b"Marked: yes\n" if number % 3 == 0 else b"")
-        for number, record in enumerate(records[:-1])
-    ) + records[-1]
+    return (
+        b"".join(
+            record + (b"Marked: yes\n" if number % 3 == 0 else b"")
+            for number, record in enumerate(records[:-1])
+        )
+        + records[-1]
+    )
 
 
 def main() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,11 +26,22 @@ def unmeasured() -> dict[str, str]:
     return {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
 
 
+def requires(*packages: str) -> pytest.MarkDecorator:
+    """Skip where one of these optional packages is not installed."""
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"requires {', '.join(missing)}")
+
+
 def _has_pmap_4() -> bool:
     if shutil.which("pmap") is None:
         return False
     version = subprocess.run(["pmap", "--version"], capture_output=True, text=True, check=False)
     return "procps-ng 4." in version.stdout
+
+
+def pytest_configure() -> None:
+    # Shells start background jobs with SIGINT ignored, and what they start inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,7 +8,6 @@ import subprocess
 
 import attrs
 
-import smapskit
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.model.mapping import Mapping, kernel_fields
 from smapskit.model.snapshot import Snapshot
@@ -22,6 +21,8 @@ LAYOUTS: dict[str, LayoutName] = {
 }
 # pmap itself maps libraries: each page of them has one user more while it runs.
 MOVED_BY_PMAP = ("pss", "pss_dirty", "shared_clean", "private_clean")
+# What other processes and the kernel change in a process that is stopped.
+MOVED_BY_OTHERS = (*MOVED_BY_PMAP, "referenced")
 
 
 def printed(options: str, *operands: object, locale: str = "C") -> str:
@@ -35,19 +36,17 @@ def printed(options: str, *operands: object, locale: str = "C") -> str:
     return run.stdout.decode("utf-8", "surrogateescape")
 
 
-def as_pmap_prints(snapshot: Snapshot, options: str, *, show_path: bool, quiet: bool) -> str:
-    """Our table, with the `?` that pmap up to 4.0.4 has for each byte that is not ASCII."""
-    table = smapskit.format_pmap(snapshot, LAYOUTS[options], show_path=show_path, quiet=quiet)
-    return table if "X" in options else ascii_as_4_0_2(table)
+def in_ascii(table: str) -> str:
+    """
+    A table with `?` for each byte of what is not printable ASCII.
 
-
-def ascii_as_4_0_2(table: str) -> str:
-    return re.sub(r"[^\x00-\x7f]", lambda character: "?" * len(character[0].encode()), table)
-
-
-def safely(table: str) -> str:
-    """pmap's table of -X lets through what a terminal could obey; smapskit's does not."""
-    return re.sub("[\x00-\x09\x0b-\x1f\x7f\udc80-\udcff]", "?", table)
+    pmap up to 4.0.4 prints so, but not in -X and -XX; later ones, and smapskit, print UTF-8.
+    """
+    return re.sub(
+        r"[^\n\x20-\x7e]",
+        lambda character: "?" * len(character[0].encode("utf-8", "surrogateescape")),
+        table,
+    )
 
 
 def named(table: Snapshot, with_header: str) -> Snapshot:
@@ -72,6 +71,16 @@ def moved_as_in(snapshot: Snapshot, table: Snapshot) -> Snapshot:
         mappings=tuple(
             attrs.evolve(m, **{name: getattr(row, name) for name in MOVED_BY_PMAP})
             for m, row in rows
+        ),
+    )
+
+
+def with_cut_names(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with names of 127 bytes at most, as procps 4.0.2 to 4.0.7 cut them in -X."""
+    return attrs.evolve(
+        snapshot,
+        mappings=tuple(
+            attrs.evolve(m, pathname=os.fsdecode(os.fsencode(m.pathname)[:127])) for m in snapshot
         ),
     )
 

@@ -25,9 +25,7 @@ UNKNOWN_NAMES = st.from_regex(r"[A-Z][a-zA-Z_]{2,12}", fullmatch=True).filter(
 
 
 @st.composite
-def headers(draw: st.DrawFn) -> bytes:
-    start = draw(st.integers(0, 2**64 - 2))
-    end = draw(st.integers(start + 1, 2**64 - 1))
+def headers(draw: st.DrawFn, start: int, end: int) -> bytes:
     perms = "".join(draw(st.sampled_from(pair)) for pair in ("r-", "w-", "x-", "sp"))
     offset = draw(st.integers(0, 2**64 - 1))
     major, minor = draw(st.integers(0, 2**12)), draw(st.integers(0, 2**20))
@@ -66,9 +64,13 @@ def smaps(draw: st.DrawFn, *, uniform: bool | None = None) -> bytes:
         names[-1],  # without it, and at the end, a record would count as cut off
     )
     records = []
-    for _ in range(draw(st.integers(0, 4))):
+    # Upwards: a mapping wholly below the one before it would be another process's.
+    count = draw(st.integers(0, 4))
+    addresses = st.lists(st.integers(0, 2**64 - 1), min_size=2 * count, max_size=2 * count)
+    ordered = sorted(draw(addresses.filter(lambda found: len(set(found)) == len(found))))
+    for start, end in zip(ordered[::2], ordered[1::2], strict=True):
         some = [name for name in names if same or name != sometimes or draw(st.booleans())]
-        records.append(b"\n".join([draw(headers()), *draw(fields(some)), b""]))
+        records.append(b"\n".join([draw(headers(start, end)), *draw(fields(some)), b""]))
     return b"".join(records)
 
 

@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 import smapskit
-from smapskit import Backing, Kind, Mapping, Permissions, Sharing, Snapshot
+from smapskit import Backing, ChangeKind, Mapping, Permissions, Sharing, Snapshot
 from smapskit.model.mapping import COUNTERS
 
 
@@ -118,10 +118,10 @@ class TestDiff:
         found = smapskit.diff([stays, grows, gone, stack], [stays, grown, come, deeper])
         assert (found.added, found.removed, found.unchanged) == ((come,), (gone,), 1)
         assert [(c.kind, c.mapping.pathname, c.deltas) for c in found.changes] == [
-            (Kind.REMOVED, "", {"size": -4, "rss": -7}),
-            (Kind.GROWN, "[heap]", {"size": 4, "rss": 4}),
-            (Kind.ADDED, "", {"size": 4, "rss": 2}),
-            (Kind.GROWN, "[stack]", {"size": 4, "rss": 1}),
+            (ChangeKind.REMOVED, "", {"size": -4, "rss": -7}),
+            (ChangeKind.GROWN, "[heap]", {"size": 4, "rss": 4}),
+            (ChangeKind.ADDED, "", {"size": 4, "rss": 2}),
+            (ChangeKind.GROWN, "[stack]", {"size": 4, "rss": 1}),
         ]
         assert [c.mapping.pathname for c in found.changed] == ["[heap]", "[stack]"]
         assert found.deltas == {"size": 8}
@@ -135,24 +135,24 @@ class TestDiff:
             mapping(0x15000, size=44, rss=20),
         )
         (split,) = smapskit.diff([whole], parts).changes
-        assert (split.kind, split.after, split.deltas) == (Kind.SPLIT, parts, {})
+        assert (split.kind, split.after, split.deltas) == (ChangeKind.SPLIT, parts, {})
         (merged,) = smapskit.diff(parts, [whole]).changes
-        assert (merged.kind, merged.before) == (Kind.MERGED, parts)
+        assert (merged.kind, merged.before) == (ChangeKind.MERGED, parts)
         (shrunk,) = smapskit.diff([whole], [parts[0]]).changes
-        assert (shrunk.kind, shrunk.deltas) == (Kind.SHRUNK, {"size": -48, "rss": -24})
+        assert (shrunk.kind, shrunk.deltas) == (ChangeKind.SHRUNK, {"size": -48, "rss": -24})
         (changed,) = smapskit.diff(parts[:2], [mapping(0x10000, size=18), *parts[1:2]]).changes
-        assert changed.kind is Kind.GROWN
+        assert changed.kind is ChangeKind.GROWN
         (rearranged,) = smapskit.diff(
             [mapping(0, size=8), mapping(8192, size=8)],
             [mapping(0, size=4), mapping(4096, size=12)],
         ).changes
-        assert rearranged.kind is Kind.CHANGED
+        assert rearranged.kind is ChangeKind.CHANGED
 
     def test_other_permissions_or_figures_alone(self) -> None:
         before = mapping(0x1000, rss=4)
         after = mapping(0x1000, perms="r--p", rss=4)
         (change,) = smapskit.diff([before], [after]).changes
-        assert (change.kind, change.deltas) == (Kind.CHANGED, {})
+        assert (change.kind, change.deltas) == (ChangeKind.CHANGED, {})
 
     def test_the_same_place_with_another_file_is_another_mapping(self) -> None:
         before, after = mapping(0x1000, name="/a"), mapping(0x1000, name="/b")

@@ -4,25 +4,39 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import kernels
 import pytest
 
-from conftest import FIXTURES
-
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 import smapskit
+from conftest import FIXTURES
 from smapskit import ParseError, Unsupported
+from smapskit.sources import captures
 
 ZOO = FIXTURES / "zoo"
 SMAPS = (ZOO / "smaps.txt").read_bytes()
+
+
+class Trickle(io.BytesIO):
+    """A file that returns some bytes a read, as pipes and the kernel's files do."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        super().__init__(data)
+        self._most = size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(self._most if size is None or size < 0 else min(size, self._most))
+
+
+def zstd_compress(data: bytes) -> bytes:
+    module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    compressed: bytes = pytest.importorskip(module).compress(data)
+    return compressed
 
 
 class TestLoad:
@@ -43,7 +57,7 @@ class TestLoad:
         assert len(snapshot) > 100
 
     @pytest.mark.parametrize(
-        "compress", [gzip.compress, bz2.compress, lzma.compress, zstd.compress]
+        "compress", [gzip.compress, bz2.compress, lzma.compress, zstd_compress]
     )
     def test_reads_through_compression(
         self, compress: Callable[[bytes], bytes], tmp_path: Path
@@ -62,6 +76,41 @@ class TestLoad:
             encoding="utf-8", errors="surrogateescape", newline=""
         ) as text:
             assert smapskit.load(text).mappings == whole
+
+    def test_an_unbuffered_file_is_read_to_its_end(self) -> None:
+        file = ZOO / "smaps.txt"
+        whole = smapskit.load(file)
+        with file.open("rb", buffering=0) as raw:
+            assert smapskit.load(raw).mappings == whole.mappings
+        for size in (1000, 65536):
+            assert smapskit.load(Trickle(SMAPS, size)).mappings == whole.mappings
+            assert smapskit.load(Trickle(gzip.compress(SMAPS), size)).mappings == whole.mappings
+        rollup = (ZOO / "smaps_rollup.txt").read_bytes()
+        assert smapskit.load_rollup(Trickle(rollup, 10)) == smapskit.parse_rollup(rollup)
+
+    def test_a_pipe_is_read_to_its_end(self) -> None:
+        reading, writing = os.pipe()
+
+        def write() -> None:
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(SMAPS)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            found = smapskit.load(pipe)
+        thread.join()
+        assert found.mappings == smapskit.parse_smaps(SMAPS).mappings
+        assert found.notes == ()
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="its pipes always wait")
+    def test_a_pipe_that_does_not_wait_is_refused(self) -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        os.write(writing, SMAPS[:4096])
+        with os.fdopen(reading, "rb", buffering=0) as pipe, pytest.raises(BlockingIOError):
+            smapskit.load(pipe)
+        os.close(writing)
 
     def test_several_processes(self, tmp_path: Path) -> None:
         several = tmp_path / "several.txt"
@@ -94,7 +143,7 @@ class TestRefused:
             smapskit.load(io.BytesIO(text))
 
     @pytest.mark.parametrize(
-        "compress", [gzip.compress, bz2.compress, lzma.compress, zstd.compress]
+        "compress", [gzip.compress, bz2.compress, lzma.compress, zstd_compress]
     )
     def test_damaged_compression(self, compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
         damaged = tmp_path / "x.gz"
@@ -108,11 +157,38 @@ class TestRefused:
             with pytest.raises(ParseError, match="at most 1,000,000 bytes"):
                 smapskit.load(io.BytesIO(text), limit=1_000_000)
 
+    def test_compressed_text_has_a_limit_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert captures.MAX_BYTES == 256 * 2**20
+        monkeypatch.setattr(captures, "LIMIT", 50_000)
+        compressed = gzip.compress(SMAPS)
+        with pytest.raises(ParseError, match=r"at most 50,000 bytes: limit= \(--limit\)"):
+            smapskit.load(io.BytesIO(compressed))
+        for source, limit in ((compressed, len(SMAPS)), (SMAPS, None)):
+            whole = smapskit.load(io.BytesIO(source), limit=limit)
+            assert whole.mappings == smapskit.parse_smaps(SMAPS).mappings
+        with pytest.raises(ParseError, match="at most"):
+            smapskit.load(io.BytesIO(compressed), limit=len(SMAPS) - 1)
+
+    def test_load_frames_has_it_too(self, tmp_path: Path) -> None:
+        capture = tmp_path / "smaps.gz"
+        capture.write_bytes(gzip.compress(SMAPS))
+        frame = smapskit.load_frame([capture], limit=50_000)
+        assert "at most 50,000 bytes" in frame.attrs["unreadable"][str(capture)]
+        assert len(smapskit.load_frame([capture], limit=1_000_000)) > 100
+
+    def test_too_little_memory_is_not_damaged_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(_file: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(gzip, "open", fail)
+        with pytest.raises(MemoryError):
+            smapskit.load(io.BytesIO(gzip.compress(SMAPS)))
+
     def test_zstd_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for module in ("backports.zstd", "compression.zstd"):
             monkeypatch.setitem(sys.modules, module, None)
-        with pytest.raises(Unsupported, match=r"smapskit\[zstd\]"):
-            smapskit.load(io.BytesIO(zstd.compress(SMAPS)))
+        with pytest.raises(Unsupported, match=r"pip install '\.\[zstd\]'"):
+            smapskit.load(io.BytesIO(b"\x28\xb5\x2f\xfd" + bytes(20)))
 
     def test_a_file_that_is_not_there(self) -> None:
         with pytest.raises(FileNotFoundError):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import re
@@ -145,6 +146,66 @@ class TestRcFiles:
         with_rc = capsys.readouterr().out
         assert cli.main(["-XXp", str(SLEEP / "smaps.txt")]) == 0
         assert with_rc == capsys.readouterr().out
+
+
+class TestLimit:
+    @pytest.mark.parametrize("limit", ["100", "10K", "10k"])
+    def test_a_longer_text_is_refused(self, limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+        capture = str(SLEEP / "smaps.txt")
+        for words in (["--limit", limit, capture], ["diff", "--limit", limit, capture, capture]):
+            assert cli.main(words) == 1
+            printed = capsys.readouterr()
+            assert printed.out == ""
+            assert "expected a text of at most" in printed.err
+            assert "--limit" in printed.err
+
+    @pytest.mark.parametrize("limit", ["1M", "512M", "2G", "1T", str(10**9)])
+    def test_a_text_within_it_is_read(self, limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["--limit", limit, str(SLEEP / "smaps.txt")]) == 0
+        assert "total kB" in capsys.readouterr().out
+
+    @pytest.mark.parametrize("limit", ["", "0", "-1", "M", "1X", "1MB", "nan", "9" * 5000])
+    def test_what_is_no_size_is_a_usage_error(
+        self, limit: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        with pytest.raises(SystemExit) as end:
+            cli.main([f"--limit={limit}", str(SLEEP / "smaps.txt")])
+        assert end.value.code == 1
+        assert "expected a number of bytes like 512M" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process")
+def test_too_little_memory_is_one_line(tmp_path: Path) -> None:
+    capture = tmp_path / "smaps.gz"
+    capture.write_bytes(gzip.compress(TEXT.encode() * 8000, 1))  # 226 MB
+    program = (
+        "import resource, sys, smapskit.cli; "
+        "resource.setrlimit(resource.RLIMIT_AS, (200_000_000, 200_000_000)); "
+        "sys.exit(smapskit.cli.main(sys.argv[1:]))"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(capture), str(SLEEP / "smaps.txt")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert run.stderr == f"smapskit: {capture}: not enough memory to read it\n"
+    assert "total kB" in run.stdout  # the other one
+
+
+def test_several_processes_are_several_tables(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    several = tmp_path / "several"
+    several.write_text(TEXT + (FIXTURES / "awk" / "smaps.txt").read_text())
+    assert cli.main(["-x", str(several)]) == 0
+    printed = capsys.readouterr().out
+    for name in ("sleep", "awk"):
+        assert cli.main(["-x", str(FIXTURES / name / "smaps.txt")]) == 0
+        assert capsys.readouterr().out in printed
+    assert cli.main(["diff", str(several), str(SLEEP / "smaps.txt")]) == 1
+    assert "expected one process in each capture" in capsys.readouterr().err
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,8 +24,9 @@ NOT_BYTE_FOR_BYTE = {
     "manpage-duplicate-fields.txt",  # a field twice
     "perfetto-cat-noeol.txt",  # no last newline
     "sles10-sshd-2.6.16-crlf.txt",  # CRLF and a command
-    "uutils-parser-test.txt",  # VmFlags with and without a trailing blank
 }
+# Records of two programs, put together by hand and not in the order of their addresses.
+SEVERAL_PROCESSES = {"uutils-parser-test.txt": 4}
 
 
 def by_name(file: Path) -> str:
@@ -39,6 +40,13 @@ def is_malformed(file: Path) -> bool:
 @pytest.mark.parametrize("file", [f for f in KERNELS_OWN if not is_malformed(f)], ids=by_name)
 def test_is_read_whole(file: Path) -> None:
     data = file.read_bytes()
+    if file.name in SEVERAL_PROCESSES:
+        snapshots = smapskit.load_all(file)
+        assert len(snapshots) == SEVERAL_PROCESSES[file.name]
+        with pytest.raises(ParseError, match="expected one process"):
+            smapskit.load(file)
+        assert sum(map(len, snapshots)) == len(re.findall(rb"(?m)^[0-9a-f]+-[0-9a-f]+ ", data))
+        return
     snapshot = smapskit.load(file)
     assert len(snapshot) == len(re.findall(rb"(?m)^[0-9a-f]+-[0-9a-f]+ ", data))
     again = smapskit.format_smaps(snapshot)
@@ -57,7 +65,8 @@ def test_both_readers_agree(file: Path) -> None:
     data = file.read_bytes()
     reader = Reader(SMAPS, None)
     slowly = tuple(map(to_mapping, reader.read(split_lines(data.replace(b"\r\n", b"\n")))))
-    assert smapskit.parse_smaps(data).mappings == slowly
+    quickly = [m for snapshot in smapskit.parse_smaps_all(data) for m in snapshot]
+    assert tuple(quickly) == slowly
 
 
 @pytest.mark.parametrize("file", corpus("rollup"), ids=by_name)

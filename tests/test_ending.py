@@ -22,12 +22,12 @@ from typing import Any
 import pytest
 
 import smapskit
+from smapskit import Note
 from conftest import HERE
 from smapskit import ProcessNotFound, Recording, cli
+from smapskit.sources import process, procfs
 from smapskit.sources import system as machine
-from smapskit.sources import process
-from smapskit.sources import procfs
-from smapskit.sources.recording import Row
+from smapskit.sources.recording import Sample
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads live processes")
 
@@ -227,7 +227,7 @@ class TestExec:
         during_read(restart)
         with pytest.raises(ProcessNotFound, match="called exec while it was read, 3 times"):
             smapskit.read(child.pid)
-        found = machine.survey("backing")
+        found = system.read_system("backing")
         assert found.unreadable[child.pid].endswith("called exec while it was read, 3 times")
 
     def test_exec_before_the_first_byte(
@@ -263,11 +263,11 @@ class TestCommandLine:
     def test_that_keeps_changing_is_noted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         commands = [str(number) for number in range(6)]
         snapshot = self.read_with(commands, monkeypatch)
-        assert (snapshot.command, snapshot.notes) == ("5", (process.NOTE_CHANGING,))
+        assert (snapshot.command, snapshot.notes) == ("5", (Note.COMMAND_CHANGED,))
         turns = iter(commands)
         monkeypatch.setattr(procfs, "read_command", lambda *_: next(turns))
         frame = smapskit.read_frame(os.getpid())
-        assert frame.attrs["notes"] == [process.NOTE_CHANGING]
+        assert frame.attrs["notes"] == [Note.COMMAND_CHANGED]
         assert frame.attrs["command"] == "5"
 
 
@@ -315,20 +315,20 @@ class TestRecord:
     def test_exec_is_an_event(
         self, name: str, sleeper: subprocess.Popen[str], tmp_path: Path
     ) -> None:
-        seen: list[Sequence[Row]] = []
+        seen: list[Sequence[Sample]] = []
 
-        def act(rows: Sequence[Row]) -> None:
+        def act(rows: Sequence[Sample]) -> None:
             seen.append(rows)
             if len(seen) == 2:
                 call_exec(sleeper)
             if len(seen) == 4:
                 raise KeyboardInterrupt
 
-        kept = smapskit.record(sleeper.pid, 0.02, path=tmp_path / name, each=act)
-        assert [event for _, event in kept.events] == ["exec: sleep 1000"]
+        kept = smapskit.record(sleeper.pid, 0.02, path=tmp_path / name, on_sample=act)
+        assert [event for _, event in kept.markers] == ["exec: sleep 1000"]
         assert (kept.command or "").startswith(sys.executable)
         first, second, third, fourth = seen
-        assert [row.event for row in third] == ["exec: sleep 1000", ""]
+        assert [row.marker for row in third] == ["exec: sleep 1000", ""]
         assert [len(rows) for rows in (first, second, fourth)] == [1, 1, 1]
         assert (second[0].totals.rss or 0) > 2 * (third[1].totals.rss or 0)
         assert Recording.load(tmp_path / name) == kept
@@ -336,17 +336,17 @@ class TestRecord:
     def test_exec_while_it_is_read_is_an_event_before_that_sample(
         self, sleeper: subprocess.Popen[str], during_read: Callable[[Callable[[], object]], None]
     ) -> None:
-        seen: list[Sequence[Row]] = []
+        seen: list[Sequence[Sample]] = []
 
-        def act(rows: Sequence[Row]) -> None:
+        def act(rows: Sequence[Sample]) -> None:
             seen.append(rows)
             if len(seen) == 1:
                 during_read(once(lambda: call_exec(sleeper)))
             else:
                 raise KeyboardInterrupt
 
-        smapskit.record(sleeper.pid, 0.02, each=act)
-        assert [row.event for row in seen[1]] == ["exec: sleep 1000", ""]
+        smapskit.record(sleeper.pid, 0.02, on_sample=act)
+        assert [row.marker for row in seen[1]] == ["exec: sleep 1000", ""]
         assert (seen[0][0].totals.rss or 0) > 2 * (seen[1][1].totals.rss or 0)
 
     @pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
@@ -357,14 +357,14 @@ class TestRecord:
         def fail(*_: object, **_options: object) -> None:
             raise OSError(number, os.strerror(number))
 
-        def act(rows: Sequence[Row]) -> None:
+        def act(rows: Sequence[Sample]) -> None:
             seen.extend(rows)
             if len(seen) == 2:
                 monkeypatch.setattr(procfs, "open", fail, raising=False)
 
-        seen: list[Row] = []
+        seen: list[Sample] = []
         with pytest.raises(OSError) as caught:  # noqa: PT011  its number is compared
-            smapskit.record(os.getpid(), 0.02, path=tmp_path / name, each=act)
+            smapskit.record(os.getpid(), 0.02, path=tmp_path / name, on_sample=act)
         assert caught.value.errno == number
         assert Recording.load(tmp_path / name).rows == tuple(seen)
         assert [file.name for file in tmp_path.iterdir()] == [name]
@@ -409,10 +409,10 @@ def act(rows):
     if len(seen) == 2:
         children.append(replace(second))
 children = []
-recording = smapskit.record(second.pid, 0.02, each=act)
+recording = smapskit.record(second.pid, 0.02, on_sample=act)
 children[0].kill()
 children[0].wait()
-print(json.dumps([sampled, len(recording.rows), [event for _, event in recording.events]]))
+print(json.dumps([sampled, len(recording.rows), [event for _, event in recording.markers]]))
 """
 
 
@@ -488,7 +488,7 @@ class TestErrors:
             return builtins.open(path, *arguments, **options)  # noqa: PTH123
 
         monkeypatch.setattr(procfs, "open", open_file, raising=False)
-        found = machine.survey()
+        found = system.read_system()
         assert failing.keys() <= found.unreadable.keys()
         assert cli.main(["--all", "--json"]) == 0
         printed = capsys.readouterr()

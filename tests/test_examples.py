@@ -4,8 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
+
+from conftest import requires
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -19,9 +20,13 @@ nbformat.write(notebook, sys.argv[2])
 """
 
 
+@pytest.mark.slow
+@requires("nbclient", "nbformat", "ipykernel", "matplotlib")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads live processes")
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.ipynb")), ids=lambda path: path.name)
 def test_a_notebook_runs_from_beginning_to_end(path: Path, tmp_path: Path) -> None:
+    import nbformat  # noqa: PLC0415  optional
+
     out = tmp_path / path.name
     command = [sys.executable, "-c", EXECUTE, str(path), str(out), str(EXAMPLES)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)

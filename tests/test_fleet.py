@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 import smapskit
-from conftest import FIXTURES
+from conftest import FIXTURES, requires
 
-pytest.importorskip("distributed", reason="the fleet's engine is not installed")
+pytestmark = [pytest.mark.slow, requires("distributed", "duckdb", "pyarrow")]
 
 PROGRAM = Path(__file__).parent.parent / "examples" / "fleet" / "fleet.py"
 LIBRARY = "libc.so.6"

@@ -147,10 +147,14 @@ HOSTILE = {
     "figures": b"55f3e745d000 r--p 00000000 fe:00 1" + b" 4" * 100_000 + b" x\n",
     "quote marks": b"> " * MANY + b"\n" + b"> " * 100,
     "newlines": b"\n" * MANY,
+    "lines of a record": HEADER + b"\nSize: 4 kB\n" + (HEADER + b"\n" + b"A\n" * MANY),
+    "words like flags": b"55f3e745d000 r--p 00000000 fe:00 1 4 4" + b" rd" * MANY + b"x\n",
+    "dashes of two kinds": b"\xe2\x80\x93-" * MANY + b"x\n",
     "digits": HEADER + b"\nRss: " + b"9" * MANY + b" kB\n",
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_shapes_are_answered(text: bytes) -> None:
     for read in (*READERS, smapskit.parse_frame):

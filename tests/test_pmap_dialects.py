@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import smapskit
+from smapskit import Note
 from smapskit import Backing, ParseError, Permissions, Snapshot
 from smapskit import text as texts
 from smapskit.formats.pmap import read as room
@@ -70,7 +71,7 @@ class TestProcps4:
         first, second, third = smapskit.parse_pmaps(EXTENDED + thread + EXTENDED)
         assert [s.pid for s in (first, second, third)] == [42, 2, 42]
         assert first == third
-        assert (len(second), second.notes) == (0, (room.NOTE_NO_ROWS,))
+        assert (len(second), second.notes) == (0, (Note.NO_ROWS,))
         with pytest.raises(ParseError, match="expected one process, got 3"):
             smapskit.parse_pmap(EXTENDED + thread + EXTENDED)
 
@@ -123,7 +124,7 @@ class TestDetails:
     def test_without_headings_the_figures_have_no_names(self) -> None:
         quiet = "\n".join(DETAIL.split("\n")[2:5])
         snapshot = smapskit.parse_pmap(quiet)
-        assert snapshot.notes == (room.NOTE_UNNAMED,)
+        assert snapshot.notes == (Note.COLUMNS_UNNAMED,)
         assert [m.pathname for m in snapshot] == ["ls", "", "[vsyscall]"]
         assert snapshot[0].size == 352
         assert snapshot[0].extra == {"column 2": 4, "column 3": 1, "column 4": 0}
@@ -179,7 +180,7 @@ total kB             620     356      12
             doubled += [line, f"{line[:17]}{size}       0       0{line[40:]}"]
         snapshot = smapskit.parse_pmap("\n".join([*doubled, *lines[6:]]))
         assert snapshot.mappings == smapskit.parse_pmap(EXTENDED).mappings
-        assert snapshot.notes == (room.NOTE_DOUBLED,)
+        assert snapshot.notes == (Note.DUPLICATED_ROWS,)
 
     def test_opensuse(self) -> None:
         row = "0000000000400000       4       4       2       1       0 r--p- /usr/bin/a  b\n"
@@ -258,7 +259,7 @@ class TestPasted:
     def test_prompt_and_what_follows(self) -> None:
         snapshot = smapskit.parse_pmap(f"$ pmap -x 42\n{EXTENDED}$ \n")
         assert snapshot.mappings == smapskit.parse_pmap(EXTENDED).mappings
-        assert snapshot.notes == (texts.NOTE_COMMAND, room.NOTE_TRAILING)
+        assert snapshot.notes == (Note.COMMAND_SKIPPED, Note.TRAILING_TEXT)
 
     @pytest.mark.parametrize("mark", ["> ", "    ", "\t", ">> "])
     def test_indent(self, mark: str) -> None:
@@ -293,7 +294,7 @@ class TestPasted:
     def test_a_remark_behind_a_row(self) -> None:
         snapshot = smapskit.parse_pmap(EXTENDED.replace("[ anon ]", "[ anon ]  <-- the heap"))
         assert snapshot[1].pathname == "[ anon ]"
-        assert snapshot.notes == (room.NOTE_REMARK,)
+        assert snapshot.notes == (Note.REMARK,)
 
 
 class TestRefused:

@@ -11,7 +11,7 @@ import pytest
 import smapskit
 from smapskit import Mapping, ParseError
 from smapskit.formats.pmap.columns import COLUMN_OF_WORD, COLUMNS
-from smapskit.formats.pmap.read import NOTE_TRAILING
+from smapskit.formats.pmap.read import Note.TRAILING_TEXT
 
 ROOT = Path(__file__).parent.parent
 EXTENDED = """\
@@ -274,7 +274,7 @@ class TestRefusedRows:
 
     def test_remarks_after_the_totals_are_none(self) -> None:
         text = EXTENDED + "The Mode of the Mapping is odd\n$ \n"
-        assert smapskit.parse_pmap(text).notes == (NOTE_TRAILING,)
+        assert smapskit.parse_pmap(text).notes == (Note.TRAILING_TEXT,)
 
     @pytest.mark.parametrize("total", [" total 4k", " total 4K", " total 4", "Total: 4k"])
     def test_the_unit_of_a_total(self, total: str) -> None:

@@ -16,28 +16,31 @@ import pandas as pd
 import pytest
 
 import smapskit
+from conftest import requires
 from smapskit import ParseError, ProcessNotFound, Recording, Snapshot, Totals, cli
 from smapskit.sources import recording
-from smapskit.sources.recording import Row
+from smapskit.sources.recording import Sample
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
 
 GROWS = """
-import time
+import os, time
 print("ready", flush=True)
 kept = []
 for step in range(12):
     kept.append(bytearray(4 << 20))
     time.sleep(0.1)
+os._exit(0)  # without freeing them, which a sample could see
 """
 
 
-def row(seconds: float, rss: int, group: str = "", event: str = "") -> Row:
+def row(seconds: float, rss: int, group: str = "", event: str = "") -> Sample:
     totals = Totals(count=1, size=10, rss=rss, anonymous=rss // 2)
     moment = datetime(2026, 1, 1, 0, 0, int(seconds), tzinfo=UTC)
-    return Row(moment, seconds, 0.001, group, totals, rss // 4, event)
+    return Sample(moment, seconds, 0.001, group, totals, rss // 4, event)
 
 
+PARQUET = pytest.param("run.parquet", marks=requires("pyarrow"))
 SHORT = Recording(
     (row(0, 100), row(1, 200), row(1.5, 0, event='half, "way"\nthere'), row(2, 300)),
     pid=7,
@@ -107,14 +110,14 @@ class TestRecord:
             process.pid,
             0.1,
             path=file,
-            each=lambda _: seen.append(len(Recording.load(file).rows)),
+            on_sample=lambda _: seen.append(len(Recording.load(file).rows)),
         )
         assert seen == list(range(1, len(kept.rows) + 1))  # each was on disk when it was told
         assert Recording.load(file) == kept
         assert kept.pid == process.pid
         rss = [totals.rss or 0 for totals in kept.totals().values()]
         assert rss == sorted(rss)
-        assert all(r.reading > 0 for r in kept.rows)
+        assert all(r.read_seconds > 0 for r in kept.rows)
 
     @pytest.mark.parametrize(
         "by", ["backing", "sharing", "perms", "pathname", "mapping", lambda m: m.pathname[:5]]
@@ -133,13 +136,13 @@ class TestRecord:
             if len(Recording.load(tmp_path / "x.csv").rows) == 3:
                 raise KeyboardInterrupt
 
-        kept = smapskit.record(os.getpid(), 0.05, path=tmp_path / "x.csv", each=interrupt)
+        kept = smapskit.record(os.getpid(), 0.05, path=tmp_path / "x.csv", on_sample=interrupt)
         assert len(kept.rows) == 3
         assert Recording.load(tmp_path / "x.csv") == kept
 
 
 class TestFiles:
-    @pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+    @pytest.mark.parametrize("name", ["run.csv", PARQUET])
     @pytest.mark.parametrize("kept", [SHORT, Recording(())], ids=["rows", "none"])
     def test_what_is_saved_is_loaded(self, name: str, kept: Recording, tmp_path: Path) -> None:
         kept.save(tmp_path / name)
@@ -219,6 +222,7 @@ def partial_file(folder: Path, lines: int) -> Path:
 
 
 class TestCommandLine:
+    @requires("pyarrow")
     def test_a_command_from_its_start_and_its_picture(self, tmp_path: Path) -> None:
         code = "import sys, time; time.sleep(1); sys.exit(3)"
         file = tmp_path / "run.parquet"
@@ -237,7 +241,7 @@ class TestCommandLine:
             assert (tmp_path / f"x{suffix}").read_bytes().startswith(magic)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    @pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+    @pytest.mark.parametrize("name", ["run.csv", PARQUET])
     def test_an_interrupt_ends_it_well(
         self, number: signal.Signals, name: str, tmp_path: Path
     ) -> None:
@@ -247,9 +251,13 @@ class TestCommandLine:
             stderr=subprocess.PIPE,
             text=True,
         )
-        partial_file(tmp_path, lines=5)
-        run.send_signal(number)
-        _, err = run.communicate(timeout=20)
+        try:
+            partial_file(tmp_path, lines=5)
+            run.send_signal(number)
+            _, err = run.communicate(timeout=20)
+        finally:
+            run.kill()
+            run.communicate()
         assert run.returncode == 0
         assert "samples in" in err
         assert len(Recording.load(file).rows) >= 3
@@ -308,16 +316,16 @@ class TestCommandLine:
 
 def test_a_mark_stands_between_the_samples_around_it() -> None:
     recording = Recording((row(0, 100), row(1, 200), row(2, 300)), pid=7)
-    marked = recording.mark(1.5, "deployed").mark(0.5, "started")
-    assert marked.events == ((0.5, "started"), (1.5, "deployed"))
+    marked = recording.add_marker(1.5, "deployed").add_marker(0.5, "started")
+    assert marked.markers == ((0.5, "started"), (1.5, "deployed"))
     assert [each.seconds for each in marked.rows] == [0, 0.5, 1, 1.5, 2]
     assert (marked.rows[3].time - marked.rows[0].time).total_seconds() == 1.5
     assert marked.samples == recording.samples
     with pytest.raises(ValueError, match="with samples"):
-        Recording(()).mark(1, "nothing began")
+        Recording(()).add_marker(1, "nothing began")
 
 
-@pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+@pytest.mark.parametrize("name", ["run.csv", PARQUET])
 def test_notes_stay_with_a_recording(name: str, tmp_path: Path) -> None:
     recording = Recording((row(0, 100),), notes={"host": "db1", "limits": [1, 2.5, None]})
     recording.save(tmp_path / name)

@@ -24,19 +24,19 @@ import pytest
 import smapskit
 from conftest import unmeasured
 from smapskit import ParseError, Recording, Totals, Unsupported, cli
-from smapskit.views import exports
 from smapskit.sources import recording
-from smapskit.sources.recording import Row
+from smapskit.sources.recording import Sample
+from smapskit.views import exports
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
 ROOT = Path(__file__).parent.parent
 NAMES = ["run.csv", "run.parquet"]
 
 
-def make_row(seconds: float, group: str = "", event: str = "", rss: int = 100) -> Row:
+def make_row(seconds: float, group: str = "", event: str = "", rss: int = 100) -> Sample:
     totals = Totals(count=1, size=10, rss=rss)
     moment = datetime(2026, 1, 1, 0, 0, int(seconds), tzinfo=UTC)
-    return Row(moment, seconds, 0.001, group, totals, 25, event)
+    return Sample(moment, seconds, 0.001, group, totals, 25, event)
 
 
 Record = Callable[..., Recording]
@@ -109,12 +109,12 @@ def test_a_file_that_appears_while_recording_is_not_replaced(
 ) -> None:
     file = tmp_path / "run.parquet"
 
-    def create(_rows: Sequence[Row]) -> None:
+    def create(_rows: Sequence[Sample]) -> None:
         if not file.exists():
             file.write_text("precious")
 
     with pytest.raises(FileExistsError) as caught:
-        record(path=file, each=create)
+        record(path=file, on_sample=create)
     assert file.read_text() == "precious"
     (part,) = tmp_path.glob("*.part")
     assert caught.value.__notes__ == [f"the samples are in {part}"]
@@ -224,13 +224,13 @@ def test_no_sample_is_kept_in_memory_while_it_is_recorded(
     name: str, record: Record, tmp_path: Path
 ) -> None:
     alive: list[int] = []
-    references: list[weakref.ref[Row]] = []
+    references: list[weakref.ref[Sample]] = []
 
-    def count(rows: Sequence[Row]) -> None:
+    def count(rows: Sequence[Sample]) -> None:
         references.append(weakref.ref(rows[0]))
         alive.append(sum(reference() is not None for reference in references))
 
-    kept = record(path=tmp_path / name, each=count)
+    kept = record(path=tmp_path / name, on_sample=count)
     assert len(alive) > 2
     assert max(alive) == 1
     assert kept == Recording.load(tmp_path / name)  # the rows are read when they are asked for
@@ -422,3 +422,13 @@ def test_no_cell_of_a_recording_is_a_formula(tmp_path: Path) -> None:
 def test_a_cell_with_a_semicolon_is_quoted() -> None:
     snapshot = smapskit.parse_maps("1000-2000 r--p 00000000 00:01 7 /a;=A1\n")
     assert '"/a;=A1"' in exports.to_csv([snapshot])
+
+
+def test_a_parquet_file_has_what_the_csv_file_has(record: Record, tmp_path: Path) -> None:
+    def group(mapping: smapskit.Mapping) -> str:
+        return ['=A1;,"\'x"', "'x", "", "NA"][mapping.start // 4096 % 4]
+
+    seen: list[Sample] = []
+    kept = record(by=group, path=tmp_path / "run.parquet", on_sample=seen.extend)
+    assert tuple(kept.rows) == tuple(seen)
+    assert {row.group for row in seen} == {'=A1;,"\'x"', "'x", "", "NA"}

@@ -22,6 +22,7 @@ from smapskit.model.mapping import COUNTERS, MAPPING_FIELDS
 from smapskit.views import exports
 
 SCHEMA = json.loads((Path(__file__).parent.parent / "docs" / "schema.json").read_text())
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 ZOO = smapskit.load(FIXTURES / "zoo" / "smaps.txt")
 HOSTILE = [
     "/x\x1b]0;y\x07",
@@ -65,10 +66,11 @@ class TestJson:
         for options in ([], ["--by", "backing"], ["--by", "pathname"]):
             assert cli.main(["--json", *options, str(process_folder / name)]) == 0
             document = json.loads(capsys.readouterr().out)
-            jsonschema.validate(document, SCHEMA, cls=jsonschema.Draft202012Validator)
+            VALIDATOR.validate(document)
             assert len(document["snapshots"]) == 1
 
     def test_the_schema_names_every_attribute(self) -> None:
+        VALIDATOR.check_schema(SCHEMA)
         known = set(SCHEMA["$defs"]["mapping"]["properties"])
         assert known == {*MAPPING_FIELDS, "backing", "sharing", "pathname_base64"}
         assert set(SCHEMA["$defs"]["totals"]["required"]) == {
@@ -236,5 +238,5 @@ class TestPlot:
 
     def test_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-        with pytest.raises(Unsupported, match=r"smapskit\[plot\]"):
+        with pytest.raises(Unsupported, match=r"pip install '\.\[plot\]'"):
             ZOO.plot()

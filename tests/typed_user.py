@@ -28,5 +28,5 @@ def main() -> None:
     print(name, rss, by_backing(snapshot), snapshot.totals().uss)
     rollup = smapskit.read_rollup(1)
     print(snapshot.check(rollup), smapskit.diff(snapshot, snapshot).deltas)
-    frame = smapskit.load_frames(["a.txt"], "MiB")
+    frame = smapskit.load_frame(["a.txt"], "MiB")
     print(frame.shape, smapskit.VM_FLAGS["rd"])

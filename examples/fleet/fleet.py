@@ -26,7 +26,7 @@ import duckdb
 from distributed import Client, LocalCluster, as_completed
 
 import smapskit
-from smapskit.sources.captures import frames_of
+from smapskit.sources.captures import load_capture_frames
 
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-(\d+)\.smaps(\.\w+)?")
 
@@ -81,7 +81,7 @@ def convert(path: Path, out: Path) -> str:
     """Turn a capture to Parquet; the reason where that can't be, else nothing. Dask runs it."""
     try:
         capture = Capture.of(path)
-        (frame,) = frames_of(path)
+        (frame,) = load_capture_frames(path)
     except (smapskit.SmapskitError, OSError, ValueError) as error:
         return str(error) or type(error).__name__
     target = capture.target(out)

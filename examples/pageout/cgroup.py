@@ -98,7 +98,7 @@ class MemoryGroup:
 
     def oom_kills(self) -> int:
         """How many of its processes the kernel has killed because the limit was reached."""
-        name = "memory.oom_control" if self.version == 1 else "memory.events"
+        name = "memory.oom_control" if self.version == 1 else "memory.markers"
         facts = dict(line.split() for line in (self.path / name).read_text().splitlines())
         return int(facts["oom_kill"])
 

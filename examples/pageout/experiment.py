@@ -23,7 +23,7 @@ import attrs
 from cgroup import CannotBeMade, MemoryGroup
 
 import smapskit
-from smapskit.sources.recording import Recording, Row
+from smapskit.sources.recording import Recording, Sample
 
 HERE = Path(__file__).parent
 MIB = 1 << 20
@@ -135,7 +135,7 @@ def run(plan: Plan, group: MemoryGroup, tell: Callable[[str], object]) -> Record
             return FILE if mapping.pathname == name else REST
 
         recording = smapskit.record(
-            workload.pid, plan.interval, plan.timeout, by=which, each=watch.look
+            workload.pid, plan.interval, plan.timeout, by=which, on_sample=watch.look
         )
         with suppress(subprocess.TimeoutExpired):
             workload.wait(1)
@@ -161,7 +161,7 @@ def run(plan: Plan, group: MemoryGroup, tell: Callable[[str], object]) -> Record
         end = "OOM-killed" if status == -signal.SIGKILL and notes["oom_kills"] else "ended"
         marks = [*said.phases, (ended, end)]
     for at, event in marks:
-        recording = recording.mark(round(max(0.0, at - watch.began), 3), event)
+        recording = recording.add_marker(round(max(0.0, at - watch.began), 3), event)
     return attrs.evolve(recording, command="pageout workload", by="file", notes=notes)
 
 
@@ -200,9 +200,9 @@ class _Watch:
         self.pmap: list[dict[str, float]] = []
         self.count = 0
 
-    def look(self, rows: Sequence[Row]) -> None:
+    def look(self, rows: Sequence[Sample]) -> None:
         if not self.count:
-            self.began = time.monotonic() - rows[0].reading - rows[0].seconds
+            self.began = time.monotonic() - rows[0].read_seconds - rows[0].seconds
             assert self.workload.stdin is not None  # noqa: S101  asked for
             self.workload.stdin.write(b"go\n")
             self.workload.stdin.flush()

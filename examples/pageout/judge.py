@@ -53,7 +53,7 @@ class Series:
         # A process that is being taken apart shows ever less, or for a moment almost nothing.
         while len(figures) > 1 and figures["total"].iloc[-1] < figures["total"].max() / 2:
             figures = figures.iloc[:-1]
-        phases = {event: seconds for seconds, event in recording.events}
+        phases = {event: seconds for seconds, event in recording.markers}
         return cls(figures, recording.notes["plan"]["limit"] / MIB, phases)
 
     def between(self, begin: str, end: str) -> pd.DataFrame:

@@ -42,7 +42,7 @@ def main() -> int:
     try:
         import graph  # noqa: PLC0415  told before the run, not after
     except ImportError as error:
-        print(f"{error}: pip install 'smapskit[plot]'", file=sys.stderr)
+        print(f"{error}: pip install '.[plot]' in a checkout", file=sys.stderr)
         return CANNOT
     try:
         if options.replay is not None:

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     )
     from smapskit.formats.pmap.read import parse_pmap, parse_pmaps
     from smapskit.formats.pmap.write import format_pmap
-    from smapskit.formats.smaps.parse import iter_mappings, parse_maps, parse_rollup, parse_smaps
+    from smapskit.formats.smaps.parse import (
+        iter_mappings,
+        parse_maps,
+        parse_maps_all,
+        parse_rollup,
+        parse_rollup_all,
+        parse_smaps,
+        parse_smaps_all,
+    )
     from smapskit.formats.smaps.write import format_smaps
     from smapskit.model.backing import NAME_RULES, Backing, Sharing
     from smapskit.model.check import Inconsistency, InconsistencyKind
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
     from smapskit.model.totals import Totals, group_by, shared_rss, totals
     from smapskit.model.vmflags import VM_FLAGS
     from smapskit.sources.batch import load_frame
-    from smapskit.sources.captures import load, load_all, load_rollup
+    from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
     from smapskit.sources.process import read, read_frame, read_maps, read_rollup
     from smapskit.sources.recording import Recording, Sample, record, sample
     from smapskit.sources.system import (
@@ -46,12 +54,78 @@ if TYPE_CHECKING:
     from smapskit.views.exports import to_csv, to_json
     from smapskit.views.frames import concat, parse_frame
 
+__all__ = [
+    "NAME_RULES",
+    "VM_FLAGS",
+    "AccessDenied",
+    "Backing",
+    "Change",
+    "ChangeKind",
+    "Device",
+    "Difference",
+    "GroupUsage",
+    "Inconsistency",
+    "InconsistencyKind",
+    "Mapping",
+    "Note",
+    "ParseError",
+    "Permissions",
+    "ProcessNotFound",
+    "ProcessUsage",
+    "Recording",
+    "Rollup",
+    "Sample",
+    "Sharing",
+    "SmapskitError",
+    "Snapshot",
+    "SystemUsage",
+    "Totals",
+    "Unsupported",
+    "Usage",
+    "__version__",
+    "concat",
+    "diff",
+    "format_pmap",
+    "format_smaps",
+    "group_by",
+    "iter_mappings",
+    "load",
+    "load_all",
+    "load_frame",
+    "load_rollup",
+    "load_rollup_all",
+    "parse_frame",
+    "parse_maps",
+    "parse_maps_all",
+    "parse_pmap",
+    "parse_pmaps",
+    "parse_rollup",
+    "parse_rollup_all",
+    "parse_smaps",
+    "parse_smaps_all",
+    "read",
+    "read_frame",
+    "read_maps",
+    "read_rollup",
+    "read_system",
+    "read_system_frame",
+    "record",
+    "sample",
+    "shared_rss",
+    "to_csv",
+    "to_json",
+    "totals",
+]
+
 # Imported on first access, so that `import smapskit` loads neither attrs nor pandas.
 _LAZY_IMPORTS = {
     "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
     "formats.pmap.read": "parse_pmap parse_pmaps",
     "formats.pmap.write": "format_pmap",
-    "formats.smaps.parse": "iter_mappings parse_maps parse_rollup parse_smaps",
+    "formats.smaps.parse": (
+        "iter_mappings parse_maps parse_maps_all parse_rollup parse_rollup_all parse_smaps "
+        "parse_smaps_all"
+    ),
     "formats.smaps.write": "format_smaps",
     "model.backing": "NAME_RULES Backing Sharing",
     "model.check": "Inconsistency InconsistencyKind",
@@ -62,7 +136,7 @@ _LAZY_IMPORTS = {
     "model.totals": "Totals group_by shared_rss totals",
     "model.vmflags": "VM_FLAGS",
     "sources.batch": "load_frame",
-    "sources.captures": "load load_all load_rollup",
+    "sources.captures": "load load_all load_rollup load_rollup_all",
     "sources.process": "read read_frame read_maps read_rollup",
     "sources.recording": "Recording Sample record sample",
     "sources.system": "GroupUsage ProcessUsage SystemUsage read_system read_system_frame",
@@ -70,11 +144,6 @@ _LAZY_IMPORTS = {
     "views.frames": "concat parse_frame",
 }
 _MODULE_OF = {name: module for module, names in _LAZY_IMPORTS.items() for name in names.split()}
-
-__all__ = [  # noqa: PLE0604, PLE0605  a test compares it with the imports above
-    *sorted(_MODULE_OF),
-    "__version__",
-]
 
 
 def __getattr__(name: str) -> Any:

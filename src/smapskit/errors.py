@@ -47,7 +47,7 @@ class ParseError(SmapskitError, ValueError):
         place = [] if self.source is None else [escape_unprintable(self.source)]
         if self.line_number is not None:
             place.append(f"line {self.line_number}")
-        message = shown(self.message)
+        message = escape_unprintable(self.message)
         text = f"{', '.join(place)}: {message}" if place else message
         if self.line is None:
             return text

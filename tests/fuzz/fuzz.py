@@ -45,11 +45,11 @@ def ways(text: bytes) -> None:
     """The ways that are not the plain one."""
     cut = list(parts.whole_records(text[at : at + 99] for at in range(0, len(text), 99)))
     assert b"".join(cut) == text
-    found = at_once.read_at_once([text], kinds.SMAPS)
-    in_parts = at_once.read_at_once(cut, kinds.SMAPS)
+    found = at_once.read_at_once([text], files.SMAPS)
+    in_parts = at_once.read_at_once(cut, files.SMAPS)
     if found is None and in_parts is None:
         return
-    reader = lines.Reader(kinds.SMAPS, None)
+    reader = lines.Reader(files.SMAPS, None)
     slowly = [*map(lines.to_mapping, reader.read(parse.split_lines(text)))]
     assert found is None or found[0] == slowly
     assert in_parts is None or in_parts[0] == slowly

@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import smapskit
-from smapskit.sources import process
 from smapskit.cli import fast_table as quick
+from smapskit.sources import process
 
 MANY = """
 import ctypes, os, signal, sys

@@ -1,7 +1,7 @@
 """
-The command line: arguments in, tables out, errors to exit statuses.
+The command line: one module per command.
 
-It loads what the command asks for and nothing else: neither pandas nor NumPy for a table.
+Only what a command needs is imported: neither pandas nor NumPy for a table.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def run() -> None:
     """
     Run as a program.
 
-    A closed pipe and Ctrl-C end it by their signals, without a message, as they do pmap. What
-    cannot be written to standard output is one line on standard error.
+    A closed pipe and Ctrl-C end the program by their signals, without a message, like pmap. An
+    error in writing to standard output is printed as one line on standard error.
     """
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
@@ -34,15 +34,15 @@ def run() -> None:
         from smapskit.cli import common  # noqa: PLC0415
 
         for note in getattr(error, "__notes__", ()):
-            common.complain(KeyboardInterrupt(f"interrupted; {note}"))
+            common.print_error(KeyboardInterrupt(f"interrupted; {note}"))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         signal.raise_signal(signal.SIGINT)
     except OSError as error:
         from smapskit.cli import common  # noqa: PLC0415
 
-        # The commands report what they cannot read; a write has no file name.
+        # Commands report read errors themselves; a write error has no file name.
         error.filename = error.filename or "standard output"
-        common.complain(error)
+        common.print_error(error)
         common.discard(sys.stdout)
         status = common.FAILURE
     sys.exit(status)  # type: ignore[arg-type]
@@ -52,8 +52,8 @@ def _open_closed_streams() -> None:
     """
     Open /dev/null for each standard stream that is closed.
 
-    Otherwise the next file to be opened would get its descriptor. Standard input cannot be
-    read then and standard output cannot be written, as if they were closed.
+    Otherwise the next file that is opened would get its descriptor. As with closed streams,
+    reading standard input and writing standard output are errors.
     """
     if sys.stdin is None:
         sys.stdin = open(os.open(os.devnull, os.O_WRONLY))  # noqa: PTH123, SIM115
@@ -65,7 +65,10 @@ def _open_closed_streams() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Do what the arguments ask for (those of the program where None), and print it.
+    Run the command that the arguments name.
+
+    Args:
+        arguments: None for those of the program.
 
     Returns:
         The exit status.
@@ -75,28 +78,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else list(arguments)
     match words[:1]:
         case ["diff"]:
-            from smapskit.cli import diff as difference  # noqa: PLC0415
+            from smapskit.cli import diff  # noqa: PLC0415
 
-            return difference.run(words[1:])
+            return diff.run(words[1:])
         case ["record"]:
-            from smapskit.cli import record as series  # noqa: PLC0415
+            from smapskit.cli import record  # noqa: PLC0415
 
-            return series.run_record(words[1:])
+            return record.run(words[1:])
         case ["plot"]:
-            from smapskit.cli import record as series  # noqa: PLC0415
+            from smapskit.cli import plot  # noqa: PLC0415
 
-            return series.run_plot(words[1:])
+            return plot.run(words[1:])
         case ["--completion"]:
             from smapskit.cli import completion  # noqa: PLC0415
 
             return completion.run(words[1:])
     if "--all" in words:
-        from smapskit.cli import system as machine  # noqa: PLC0415
+        from smapskit.cli import system  # noqa: PLC0415
 
-        return machine.run(words)
-    from smapskit.cli import fast_table as quick  # noqa: PLC0415
+        return system.run(words)
+    from smapskit.cli import fast_table  # noqa: PLC0415
 
-    status = quick.run(words)
+    status = fast_table.run(words)
     if status is not None:
         return status
     from smapskit.cli import show  # noqa: PLC0415

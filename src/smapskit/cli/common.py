@@ -1,18 +1,19 @@
-"""What every command shares: operands to snapshots, errors to lines and exit statuses."""
+"""Common to all commands: read operands, print errors, choose the exit status."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import os
+import re
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, NoReturn, TextIO
 
-from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, shown
+from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
-from smapskit.formats.pmap.table import first_line
+from smapskit.formats.pmap.table import process_line
 from smapskit.model.snapshot import Snapshot
 from smapskit.sources import captures, process, procfs
 
@@ -21,31 +22,31 @@ if TYPE_CHECKING:
 
 FAILURE = 1
 NOT_FOUND = 42
-_LARGEST_PID = 2**31 - 1
-_MOST_SECONDS = 10**9  # 31 years; the clock's functions end at 292
+_MAX_PID = 2**31 - 1
+_MAX_SECONDS = 10**9  # 31 years; the clock's functions end at 292
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's, with pmap's exit status for a wrong usage."""
+    """An argument parser with the exit status of pmap for a usage error."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and end."""
+        """Print what is wrong, and exit."""
         self.print_usage(sys.stderr)
-        self.exit(FAILURE, f"{self.prog}: {shown(message)}\n")
+        self.exit(FAILURE, f"{self.prog}: {escape_unprintable(message)}\n")
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
-        # argparse's own ignores errors: a help that was not printed would end with status 0.
+        # The method of argparse ignores errors: help that was not printed would exit with status 0.
         if file is not None and file is sys.stdout:
             file.write(message)
         else:
-            _print_error(message)
+            _write_error(message)
 
 
 def operand(text: str) -> str:
-    """Accept a PID or a CAPTURE; a number that can be no pid is a wrong usage."""
+    """Accept a PID or a CAPTURE; a number that cannot be a pid is a usage error."""
     if _number(text) is not None and pid_of(text) is None:
         raise argparse.ArgumentTypeError(
-            f"expected a pid of at most {_LARGEST_PID}, got {_start(text)} (a file: ./NAME)"
+            f"expected a pid of at most {_MAX_PID}, got {_start(text)} (a file: ./NAME)"
         )
     return text
 
@@ -56,7 +57,7 @@ def seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value <= _MOST_SECONDS:
+    if not 0 < value <= _MAX_SECONDS:
         raise argparse.ArgumentTypeError(
             f"expected a number of seconds above 0, got {_start(text)}"
         )
@@ -64,38 +65,47 @@ def seconds(text: str) -> float:
 
 
 def _start(text: str) -> str:
+    """Return the beginning of an argument, quoted."""
     return ascii(text if len(text) <= 20 else f"{text[:20]}...")  # noqa: PLR2004
 
 
-class Reader:
+class OperandReader:
     """
-    The operands' snapshots; what can't be read is told, and kept in the status.
+    Reads the operands of a command; errors are printed and kept in the exit status.
 
     Args:
         operands: processes and captures.
-        names_denied: print the line that names a process before finding that it may not be
-            read, as pmap does; only for pmap's own tables.
+        names_denied: print the line that names a process before the error that it may not be
+            read, as pmap does in its own tables.
+        limit: as in `smapskit.load`.
     """
 
-    def __init__(self, operands: Sequence[str], *, names_denied: bool = False) -> None:
+    def __init__(
+        self, operands: Sequence[str], *, names_denied: bool = False, limit: int | None = None
+    ) -> None:
         self.operands = operands
         self.names_denied = names_denied
+        self.limit = limit
         self.status = 0
 
     def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
-        """Each that can be read, when it is asked for."""
+        """Yield the snapshots of each operand that can be read."""
         for word in self.operands:
             try:
-                snapshots = read_operand(word, layout)
+                snapshots = read_operand(word, layout, self.limit)
             except (SmapskitError, OSError) as error:
-                self.status |= status_of(error)
+                self.status |= exit_status(error)
                 if self.names_denied and isinstance(error, AccessDenied):
                     _name_process(word)
-                complain(error)
+                print_error(error)
+                continue
+            except MemoryError:
+                self.status |= FAILURE
+                print_error(SmapskitError(f"{word}: not enough memory to read it"))
                 continue
             for snapshot in snapshots:
                 for note in snapshot.notes:
-                    print_line(f"{snapshot.source or word}: {note}")
+                    print_message(f"{snapshot.source or word}: {note}")
                 yield snapshot
 
 
@@ -103,51 +113,72 @@ def _name_process(word: str) -> None:
     pid = pid_of(word)
     if pid is not None:
         with suppress(SmapskitError):
-            sys.stdout.write(first_line(pid, procfs.read_command(pid)) + "\n")
+            sys.stdout.write(process_line(pid, procfs.read_command(pid)) + "\n")
 
 
-def read_operand(operand: str, layout: LayoutName | Collection[str]) -> list[Snapshot]:
-    """The snapshots of one operand: a process, or what a capture holds."""
+def read_operand(
+    operand: str, layout: LayoutName | Collection[str], limit: int | None = None
+) -> list[Snapshot]:
+    """Return the snapshots of one operand: a process, or the processes of a capture."""
     pid = pid_of(operand)
     if pid is None:
         source: str | IO[bytes] = sys.stdin.buffer if operand == "-" else operand
-        return captures.load_all(source)
-    # The short and the device table need no counters, which cost the kernel a page walk.
+        return captures.load_all(source, limit=limit)
+    # The short and the device table need no counters, for which the kernel walks page tables.
     read = process.read_maps if layout in ("short", "device") else process.read
     return [read(pid)]
 
 
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--limit`."""
+    parser.add_argument(
+        "--limit",
+        type=_bytes,
+        metavar="BYTES",
+        help="maximum size of the text of a capture, such as 512M or 2G (default: 256M if it is "
+        "compressed, 4G if it is not)",
+    )
+
+
+def _bytes(text: str) -> int:
+    size = re.fullmatch(r"([0-9]{1,15})([kKMGT]?)", text)
+    if size is None or int(size[1]) == 0:
+        msg = f"expected a number of bytes like 512M, got {text[:40]!a}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(size[1]) << 10 * "_KMGT".index(size[2].upper() or "_")
+
+
 def pid_of(operand: str) -> int | None:
-    """The process that an operand names, by number or as /proc/PID; None for a capture."""
+    """Return the process that an operand names, by number or as /proc/PID; None for a capture."""
     digits = _number(operand)
-    # By its length first: int() refuses thousands of digits.
-    if digits is None or len(digits) > len(str(_LARGEST_PID)) or int(digits) > _LARGEST_PID:
+    # The length first: int() rejects thousands of digits.
+    if digits is None or len(digits) > len(str(_MAX_PID)) or int(digits) > _MAX_PID:
         return None
     return int(digits)
 
 
 def _number(operand: str) -> str | None:
-    """The digits of an operand that is a number or /proc/NUMBER, without leading zeros."""
+    """Return the digits of NUMBER or /proc/NUMBER, without leading zeros; None for others."""
     word = operand.removeprefix("/proc/").rstrip("/")
     return word.lstrip("0") or "0" if word.isascii() and word.isdigit() else None
 
 
-def complain(error: BaseException) -> None:
-    """One line on standard error, which no terminal takes for a command."""
+def print_error(error: BaseException) -> None:
+    """Print one line on standard error, without control characters."""
     if isinstance(error, OSError) and error.strerror is not None:
         name = f": {error.filename}" if error.filename else ""
         message = f"{error.strerror}{name}"
     else:
         message = str(error)
-    print_line("; ".join([message, *getattr(error, "__notes__", ())]))
+    print_message("; ".join([message, *getattr(error, "__notes__", ())]))
 
 
-def print_line(message: str) -> None:
-    """Print one line on standard error, if that can be written."""
-    _print_error(f"smapskit: {shown(message)}\n")
+def print_message(message: str) -> None:
+    """Print one line on standard error, if it can be written."""
+    _write_error(f"smapskit: {escape_unprintable(message)}\n")
 
 
-def _print_error(text: str) -> None:
+def _write_error(text: str) -> None:
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -156,13 +187,13 @@ def _print_error(text: str) -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Discard what is written to a stream that failed, also when the interpreter ends."""
+    """Discard further output to a stream that failed, also when the interpreter exits."""
     with suppress(OSError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, stream.fileno())
         os.close(null)
 
 
-def status_of(error: Exception) -> int:
-    """The exit status that an error ends with."""
+def exit_status(error: Exception) -> int:
+    """Return the exit status for an error."""
     return NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE

@@ -1,15 +1,12 @@
-"""The option `--completion`: what makes a shell complete smapskit's options, pids and files."""
+"""The option `--completion`: print the completion script of a shell."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from smapskit.cli import diff as difference
-from smapskit.cli import record as series
-from smapskit.cli import show
-from smapskit.cli import system as machine
-from smapskit.cli.common import FAILURE, complain
+from smapskit.cli import diff, plot, record, show, system
+from smapskit.cli.common import FAILURE, print_error
 from smapskit.errors import SmapskitError
 
 _BASH = """\
@@ -32,10 +29,10 @@ SHELLS = ("bash", "zsh", "fish")
 
 
 def run(words: Sequence[str]) -> int:
-    """Print the script of a shell."""
+    """Print the completion script of a shell."""
     shell = words[0] if len(words) == 1 else ""
     if shell not in SHELLS:
-        complain(SmapskitError(f"expected --completion and one of {', '.join(SHELLS)}"))
+        print_error(SmapskitError(f"expected --completion and one of {', '.join(SHELLS)}"))
         return FAILURE
     print(_fish() if shell == "fish" else (_ZSH if shell == "zsh" else "") + _bash(), end="")
     return 0
@@ -43,11 +40,11 @@ def run(words: Sequence[str]) -> int:
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:
     return {
-        "diff": difference.parser(),
-        "record": series.record_parser(),
-        "plot": series.plot_parser(),
-        "--all": machine.parser(),
-        "": show.parser(),
+        "diff": diff.build_parser(),
+        "record": record.build_parser(),
+        "plot": plot.build_parser(),
+        "--all": system.build_parser(),
+        "": show.build_parser(),
     }
 
 

@@ -1,4 +1,4 @@
-"""The command `diff`: what became of each mapping between two moments."""
+"""The command `diff`: how mappings changed between two snapshots."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from smapskit.cli.common import FAILURE, Parser, Reader, complain, operand
+from smapskit.cli.common import FAILURE, OperandReader, Parser, add_limit, operand, print_error
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
 from smapskit.views.tables import format_difference
@@ -14,29 +14,30 @@ from smapskit.views.tables import format_difference
 
 def run(words: Sequence[str]) -> int:
     """Print the difference of two captures or processes."""
-    options = parser().parse_args(words)
-    reader = Reader([options.before, options.after])
+    options = build_parser().parse_args(words)
+    reader = OperandReader([options.before, options.after], limit=options.limit)
     snapshots = list(reader.snapshots("extended"))
     if reader.status:
         return reader.status
     if len(snapshots) != 2:  # noqa: PLR2004  a before and an after
-        complain(SmapskitError("expected one process in each capture"))
+        print_error(SmapskitError("expected one process in each capture"))
         return FAILURE
     sys.stdout.write(format_difference(diff(*snapshots)))
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options."""
-    made = Parser(
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the options."""
+    parser = Parser(
         prog="smapskit diff",
         usage="python -m smapskit diff BEFORE AFTER",
-        description="Show what became of each mapping between two captures, or a capture and a "
-        "process: what was added, removed, grown, shrunk, split, merged or changed, and the "
-        "change of each figure in kB, the largest first.",
+        description="Show how mappings changed between two captures, or a capture and a process: "
+        "added, removed, grown, shrunk, split, merged or changed, with the change of each value "
+        "in kB, the largest first.",
     )
-    made.add_argument(
+    parser.add_argument(
         "before", metavar="BEFORE", type=operand, help="a PID or a CAPTURE; - is standard input"
     )
-    made.add_argument("after", metavar="AFTER", type=operand, help="the same")
-    return made
+    parser.add_argument("after", metavar="AFTER", type=operand, help="the same")
+    add_limit(parser)
+    return parser

@@ -12,15 +12,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from smapskit.errors import ProcessNotFound, SmapskitError
-from smapskit.formats.pmap.dialects import WRITTEN
-from smapskit.formats.pmap.table import first_line, mode_of, name_of, plain_table
-from smapskit.formats.smaps.chunks import whole_records
-from smapskit.formats.smaps.scan import Few
+from smapskit.formats.pmap.dialects import DIALECT_OF_LAYOUT
+from smapskit.formats.pmap.table import mode_of, name_of, plain_table, process_line
+from smapskit.formats.smaps.chunks import split_between_records
+from smapskit.formats.smaps.scan import FieldScanner
 from smapskit.sources import procfs
 from smapskit.text import decode
 
 _LETTERS = frozenset("xqp")
 _PID_DIGITS = 10
+_MAX_PID = 2**31 - 1
 _FIELDS = ("Size", "Rss", "Shared_Dirty", "Private_Dirty")
 
 
@@ -32,6 +33,7 @@ def run(words: Sequence[str]) -> int | None:
         not pids
         or not all(len(word) > 1 and _LETTERS.issuperset(word[1:]) for word in options)
         or not all(word.isascii() and word.isdigit() and len(word) <= _PID_DIGITS for word in pids)
+        or max(map(int, pids)) > _MAX_PID
     ):
         return None
     letters = "".join(options)
@@ -40,10 +42,10 @@ def run(words: Sequence[str]) -> int | None:
         try:
             text = _table(int(word), quiet="q" in letters, show_path="p" in letters)
         except ProcessNotFound as error:
-            from smapskit.cli.common import complain, status_of  # noqa: PLC0415
+            from smapskit.cli.common import exit_status, print_error  # noqa: PLC0415
 
-            complain(error)
-            status |= status_of(error)
+            print_error(error)
+            status |= exit_status(error)
             continue
         if text is None:
             from smapskit.cli import show  # noqa: PLC0415  it knows more, and takes longer
@@ -56,21 +58,21 @@ def run(words: Sequence[str]) -> int | None:
 
 
 def _table(pid: int, *, quiet: bool, show_path: bool) -> str | None:
-    few = Few(_FIELDS)
+    scanner = FieldScanner(_FIELDS)
     names: dict[tuple[bytes, ...], str] = {}
     rows: list[tuple[Any, ...]] = []
     text = procfs.ProcessText(pid, "smaps")
     try:
-        for part in whole_records(text):
-            found = few.rows(part)
+        for chunk in split_between_records(text):
+            found = scanner.scan(chunk)
             if found is None:
                 return None
-            for start, _end, perms, _offset, device, inode, path, *figures in found:
+            for start, _end, perms, _offset, device, inode, path, *values in found:
                 key = (device, inode, path)
                 if key not in names:
                     major = int(device.partition(b":")[0], 16)
                     names[key] = name_of(decode(path), major, int(inode), show_path=show_path)
-                size, rss, shared, private = map(int, figures)
+                size, rss, shared, private = map(int, values)
                 mode = mode_of(perms.decode())
                 rows.append((int(start, 16), size, rss, shared + private, mode, names[key]))
         if not rows:  # `show` reports the reason
@@ -81,6 +83,6 @@ def _table(pid: int, *, quiet: bool, show_path: bool) -> str | None:
         return None
     if not text.is_steady:
         return None
-    lines = [first_line(pid, text.command)]
-    lines += plain_table(rows, WRITTEN["extended"], quiet=quiet)
+    lines = [process_line(pid, text.command)]
+    lines += plain_table(rows, DIALECT_OF_LAYOUT["extended"], quiet=quiet)
     return "\n".join(lines) + "\n"

@@ -1,4 +1,4 @@
-"""The commands `record` and `plot`: a process over time, kept and drawn."""
+"""The command `record`: sample a process over time into a file."""
 
 from __future__ import annotations
 
@@ -8,119 +8,89 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from smapskit.cli.common import (
     FAILURE,
     Parser,
-    complain,
+    exit_status,
     operand,
     pid_of,
-    print_line,
+    print_error,
+    print_message,
     seconds,
-    status_of,
 )
 from smapskit.errors import SmapskitError
-from smapskit.sources import outfile, recording
-
-_PICTURES = (".png", ".svg", ".pdf")
+from smapskit.sources import recording
 
 
-def run_record(words: Sequence[str]) -> int:
+def run(words: Sequence[str]) -> int:
     """Record a process, or a command from its start, until it ends."""
-    options = record_parser().parse_args(_without_command(words))
+    options = build_parser().parse_args(_without_command(words))
     command = list(words[len(_without_command(words)) + 1 :])
     pid = None if options.pid is None else pid_of(options.pid)
     if (pid is None) == (not command):
-        complain(SmapskitError("expected either one PID or -- and a COMMAND"))
+        print_error(SmapskitError("expected either one PID or -- and a COMMAND"))
         return FAILURE
     counts = _Counts()
     try:
-        # Opened first: a file that can't be written is told before anything runs.
+        # Opened first: an error in opening the file is reported before a command starts.
         with (
             recording.Output(options.output, overwrite=options.force) as output,
             _child(command) as child,
             _progress(output, counts) as show,
         ):
-            recording.record_to(
-                output,
-                child.pid if child is not None else pid or 0,
-                options.interval,
-                options.duration,
-                by=options.by,
-                each=show,
-            )
+            try:
+                recording.record_to(
+                    output,
+                    child.pid if child is not None else pid or 0,
+                    options.interval,
+                    options.duration,
+                    by=options.by,
+                    on_sample=show,
+                )
+            except KeyboardInterrupt:  # the file is complete
+                if not counts.samples:
+                    raise
             status = None if child is None else child.poll()
     except (SmapskitError, OSError, ValueError, ImportError) as error:
         if isinstance(error, FileExistsError) and not options.force:
             error.add_note("--force replaces it")
-        complain(error)
-        return status_of(error)
-    print_line(f"{counts}; in {options.output}")
+        print_error(error)
+        return exit_status(error)
+    print_message(f"{counts}; in {options.output}")
     return status or 0
 
 
 class _Counts:
-    """What a recording came to so far: nothing else of it is kept in memory."""
+    """The number of samples and the time spent: all that is kept in memory."""
 
     def __init__(self) -> None:
         self.samples = 0
         self.seconds = 0.0
-        self.reading = 0.0
+        self.read_seconds = 0.0
 
-    def add(self, rows: Sequence[recording.Row]) -> None:
-        """Count the rows of one moment, markers aside."""
-        samples = [row for row in rows if not row.event]
+    def add(self, rows: Sequence[recording.Sample]) -> None:
+        """Count the rows of one sample, without markers."""
+        samples = [row for row in rows if not row.marker]
         if samples:
             self.samples += 1
             self.seconds = max(self.seconds, samples[0].seconds)
-            self.reading += samples[0].reading
+            self.read_seconds += samples[0].read_seconds
 
     def __str__(self) -> str:
-        share = self.reading / self.seconds if self.seconds else 0
+        share = self.read_seconds / self.seconds if self.seconds else 0
         cost = f", {share:.1%} of the time spent reading" if share else ""
         return f"{self.samples} samples in {self.seconds:.1f} s{cost}"
 
 
-def run_plot(words: Sequence[str]) -> int:
-    """Draw a recording."""
-    parser = plot_parser()
-    options = parser.parse_args(words)
-    if options.output is not None and Path(options.output).suffix not in _PICTURES:
-        parser.error(f"expected a picture that ends in {', '.join(_PICTURES)}")
-    try:
-        figure = recording.Recording.load(options.file).plot()
-        picture = Path(options.output or Path(options.file).with_suffix(".png"))
-        with outfile.replacing(picture) as file:
-            figure.savefig(file, format=picture.suffix[1:], dpi=150)
-    except (SmapskitError, OSError, ImportError) as error:
-        complain(error)
-        return FAILURE
-    return 0
-
-
-def plot_parser() -> argparse.ArgumentParser:
-    """The options of plot."""
-    parser = Parser(
-        prog="smapskit plot",
-        usage="python -m smapskit plot FILE [-o PICTURE]",
-        description="Draw a recording: RSS, the RSS of shared mappings, anonymous memory.",
-    )
-    parser.add_argument("file", metavar="FILE", help="what record wrote, CSV or Parquet")
-    parser.add_argument(
-        "-o", "--output", metavar="PICTURE", help="png, svg or pdf (FILE with .png by default)"
-    )
-    return parser
-
-
-def record_parser() -> argparse.ArgumentParser:
-    """The options of record."""
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the options."""
     parser = Parser(
         prog="smapskit record",
         usage="python -m smapskit record [options] -o FILE PID\n"
         "       python -m smapskit record [options] -o FILE -- COMMAND ...",
-        description="Sample a process at steady intervals until it ends or Ctrl-C, and keep "
-        "the sums over its mappings, each sample flushed.",
+        description="Sample a process at steady intervals until it ends or Ctrl-C, and write "
+        "the sums over its mappings to a file, flushed after each sample.",
     )
     parser.add_argument(
         "pid", metavar="PID", nargs="?", type=operand, help="by number or as /proc/PID"
@@ -134,16 +104,16 @@ def record_parser() -> argparse.ArgumentParser:
         type=seconds,
         default=1.0,
         metavar="SECONDS",
-        help="from one sample to the next (1)",
+        help="between the beginnings of two samples (default: 1)",
     )
     parser.add_argument(
-        "-t", "--duration", type=seconds, metavar="SECONDS", help="stop after so long"
+        "-t", "--duration", type=seconds, metavar="SECONDS", help="stop after this time"
     )
     parser.add_argument("-f", "--force", action="store_true", help="replace an existing FILE")
     parser.add_argument(
         "--by",
         choices=("backing", "sharing", "perms", "pathname", "mapping"),
-        help="a row a group and sample; mapping: a row for each",
+        help="one row per group and sample; mapping: one row per mapping",
     )
     return parser
 
@@ -154,7 +124,7 @@ def _without_command(words: Sequence[str]) -> list[str]:
 
 @contextmanager
 def _child(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes] | None]:
-    """The command, started; ended by its pid if it outlives the recording."""
+    """Start the command; terminate it if it outlives the recording."""
     if not command:
         yield None
         return
@@ -171,7 +141,7 @@ def _child(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes] | None]:
 @contextmanager
 def _progress(
     output: recording.Output, counts: _Counts
-) -> Iterator[Callable[[Sequence[recording.Row]], object]]:
+) -> Iterator[Callable[[Sequence[recording.Sample]], object]]:
     """
     Count samples, and show count, time, RSS and file size on a terminal.
 
@@ -185,12 +155,12 @@ def _progress(
         try:
             from tqdm import tqdm  # noqa: PLC0415  an extra
         except ImportError:
-            print_line("no progress line: it requires tqdm")
+            print_message("a progress line requires tqdm: pip install '.[progress]' in a checkout")
             yield counts.add
             return
         with tqdm(unit=" samples", bar_format="{n_fmt}{unit} {elapsed} {postfix}") as bar:
 
-            def show(rows: Sequence[recording.Row]) -> None:
+            def show(rows: Sequence[recording.Sample]) -> None:
                 counts.add(rows)
                 rss = sum(row.totals.rss or 0 for row in rows)
                 bar.set_postfix_str(f"RSS {rss:,} kB, file {output.size:,} bytes", refresh=False)

@@ -8,21 +8,21 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from smapskit.cli.common import FAILURE, Parser, Reader, complain, operand
-from smapskit.errors import SmapskitError, shown
+from smapskit.cli.common import FAILURE, OperandReader, Parser, add_limit, operand, print_error
+from smapskit.errors import SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.rcfile import default_rc, parse_rc
-from smapskit.formats.pmap.table import first_line
+from smapskit.formats.pmap.table import process_line
 from smapskit.formats.pmap.write import format_pmaps, overlaps
-from smapskit.model.diff import GroupName
 from smapskit.model.snapshot import Snapshot
+from smapskit.model.totals import GroupName
 from smapskit.version import __version__
 
 _DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
 _LARGEST_ADDRESS = 2**64 - 1
 
 _DESCRIPTION = """\
-Show what the memory of processes is made of, mapping by mapping, as pmap does;
+Show what the memory of processes is parser of, mapping by mapping, as pmap does;
 from live processes or from saved captures of smaps, maps or pmap.
 """
 _EPILOG = """\
@@ -33,8 +33,8 @@ is missing.
 
 def run(words: Sequence[str]) -> int:
     """Print what the options ask for, of each process and capture."""
-    made = parser()
-    options = made.parse_args(words)
+    parser = build_parser()
+    options = parser.parse_args(words)
     try:
         if options.create_rc:
             return _create_rc(options.create_rc)
@@ -45,12 +45,12 @@ def run(words: Sequence[str]) -> int:
             layout = choice.columns
             options.show_path ^= choice.show_path
     except (SmapskitError, OSError) as error:
-        complain(error)
+        print_error(error)
         return FAILURE
     if not options.operands:
-        made.error("expected a PID or the name of a CAPTURE")
+        parser.error("expected a PID or the name of a CAPTURE")
     is_table = not (options.json or options.csv or options.by)
-    reader = Reader(options.operands, names_denied=is_table)
+    reader = OperandReader(options.operands, names_denied=is_table, limit=options.limit)
     for text in _texts(options, layout, reader):
         sys.stdout.write(text)
     sys.stdout.flush()
@@ -58,7 +58,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def _texts(
-    options: argparse.Namespace, layout: LayoutName | Collection[str], reader: Reader
+    options: argparse.Namespace, layout: LayoutName | Collection[str], reader: OperandReader
 ) -> Iterator[str]:
     """What to print, a piece as soon as it is known."""
     range_, by = options.range, options.by
@@ -83,7 +83,7 @@ def _texts(
 def _groups(snapshot: Snapshot, by: GroupName) -> str:
     from smapskit.views.tables import format_groups  # noqa: PLC0415
 
-    first = "" if snapshot.pid is None else first_line(snapshot.pid, snapshot.command) + "\n"
+    first = "" if snapshot.pid is None else process_line(snapshot.pid, snapshot.command) + "\n"
     return first + format_groups(snapshot.group_by(by), snapshot.totals(), by)
 
 
@@ -101,13 +101,13 @@ def _layout(chosen: list[LayoutName] | None) -> LayoutName:
 def _create_rc(path: str) -> int:
     with Path(path).open("x") as file:
         file.write(default_rc())
-    print(f"smapskit: wrote {shown(path)}: take the # away before each column to show")
+    print(f"smapskit: wrote {escape_unprintable(path)}: take the # away before each column to show")
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
-    """The options."""
-    made = Parser(
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the options."""
+    parser = Parser(
         prog="smapskit",
         usage="python -m smapskit [options] PID|CAPTURE ...\n"
         "       python -m smapskit --all [--by GROUP] [--sort FIGURE]\n"
@@ -119,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument(
+    parser.add_argument(
         "operands",
         nargs="*",
         metavar="PID|CAPTURE",
@@ -127,7 +127,7 @@ def parser() -> argparse.ArgumentParser:
         help="a process, by number or as /proc/PID, or a saved text, compressed or not; "
         "- is standard input",
     )
-    layouts = made.add_argument_group("layouts, as pmap has them; the last one counts")
+    layouts = parser.add_argument_group("layouts, as pmap has them; the last one counts")
 
     def layout(*names: str, const: LayoutName, help: str) -> None:  # noqa: A002
         layouts.add_argument(*names, dest="layouts", action="append_const", const=const, help=help)
@@ -158,7 +158,7 @@ def parser() -> argparse.ArgumentParser:
     layouts.add_argument(
         "-N", "--create-rc-to", dest="create_rc", metavar="FILE", help="write one to FILE"
     )
-    table = made.add_argument_group("what is shown")
+    table = parser.add_argument_group("what is shown")
     table.add_argument(
         "--all",
         action="store_true",
@@ -173,7 +173,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="LOW[,HIGH]",
         help="only mappings that overlap these addresses (hex); LOW alone: the one that holds it",
     )
-    machines = made.add_argument_group("instead of pmap's tables")
+    machines = parser.add_argument_group("instead of pmap's tables")
     machines.add_argument(
         "--by",
         choices=("backing", "sharing", "perms", "pathname"),
@@ -190,13 +190,14 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one row per mapping (with --by: per group), for a spreadsheet",
     )
-    made.add_argument(
+    add_limit(parser)
+    parser.add_argument(
         "--completion",
         choices=("bash", "zsh", "fish"),
         help="print what makes a shell complete: source <(smapskit --completion bash)",
     )
-    made.add_argument("-V", "--version", action="version", version=f"smapskit {__version__}")
-    return made
+    parser.add_argument("-V", "--version", action="version", version=f"smapskit {__version__}")
+    return parser
 
 
 def _range(text: str) -> tuple[int, int]:

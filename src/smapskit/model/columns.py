@@ -56,11 +56,11 @@ class Columns:
     """`major:minor` in hex, at least two digits each."""
     pathname: Sequence[str]
     """"" for none."""
-    values: dict[str, Sequence[int | None] | NDArray[np.int64]]
+    values: MappingOf[str, Sequence[int | None] | NDArray[np.int64]]
     """Size (always), counters and page sizes, by the attribute of a Mapping; sizes in kB."""
     vm_flags: Sequence[tuple[str, ...] | None] | None
     """Two-letter codes; None where no mapping has any."""
-    extra: dict[str, Sequence[int | str | None] | NDArray[np.int64]]
+    extra: MappingOf[str, Sequence[int | str | None] | NDArray[np.int64]]
     """Fields without an attribute, by the kernel's name."""
 
     def __len__(self) -> int:
@@ -106,7 +106,7 @@ def _backing_of_key(key: tuple[Any, ...]) -> Backing | None:
     )
 
 
-def _as_lists(columns: dict[str, Any]) -> dict[str, list[Any]]:
+def _as_lists(columns: MappingOf[str, Any]) -> dict[str, list[Any]]:
     return {
         name: column if isinstance(column, list) else column.tolist()
         for name, column in columns.items()

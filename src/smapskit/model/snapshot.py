@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import attrs
 
+from smapskit.errors import escape_unprintable
 from smapskit.model import totals as sums
 from smapskit.model.backing import Backing, Sharing
 from smapskit.model.check import Inconsistency, check
@@ -116,7 +117,7 @@ class Snapshot(Sequence[Mapping]):
 
     @classmethod
     def from_frame(cls, frame: DataFrame) -> Snapshot:
-        """Return the snapshot of a frame: see `smapskit.views.frames.mappings_of`."""
+        """Return the snapshot of a frame: see `smapskit.views.frames.from_frame`."""
         from smapskit.views import frames  # noqa: PLC0415
 
         return cls(tuple(frames.from_frame(frame)), **frames.metadata(frame))
@@ -147,8 +148,8 @@ class Snapshot(Sequence[Mapping]):
         return check(self.mappings, self._totals, rollup)
 
     def __repr__(self) -> str:
-        of_pid = "" if self.pid is None else f" of {self.pid}"
-        command = f" ({truncate(self.command)})" if self.command else ""
+        of_pid = "" if self.pid is None else f" of {escape_unprintable(str(self.pid))}"
+        command = f" ({escape_unprintable(truncate(self.command))})" if self.command else ""
         values = [("size", sum(mapping.size for mapping in self.mappings))]
         for name in ("rss", "pss"):  # not totals(): these two take a tenth of its time
             known = [kb for m in self.mappings if (kb := getattr(m, name)) is not None]

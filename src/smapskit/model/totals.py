@@ -219,7 +219,7 @@ class _TotalsBuilder:
         return {
             group: Totals(
                 count=self._counts[number],
-                **{name: sums.get(number) for name, sums in self._sums.items()},
+                **{name: sums.get(number) for name, sums in self._sums.items()},  # type: ignore[arg-type]
             )
             for group, number in self._numbers.items()
         }

@@ -109,9 +109,7 @@ def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Sn
 def load_capture_frames(
     source: Source, unit: Unit = "kB", *, strict: bool = True, limit: int | None = None
 ) -> list[DataFrame]:
-    """
-    Read a saved capture into one frame per process, as `load_all` and `to_frame` do.
-    """
+    """Read a saved capture into one frame per process, as `load_all` and `to_frame` do."""
     from smapskit.views import frames  # noqa: PLC0415  loaded where a frame is requested
 
     data, name = _read(source, limit)

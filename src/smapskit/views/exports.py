@@ -1,7 +1,7 @@
 """
-Snapshots for other programs: JSON by one schema, CSV that is safe to open in a spreadsheet.
+Export to other programs: JSON with a versioned schema, CSV that is safe in a spreadsheet.
 
-docs/schema.json describes the JSON; a test holds the two together.
+docs/schema.json and docs/schema-system.json describe the JSON; tests validate it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from typing import Any, Final
 
 import attrs
 
-from smapskit.model.mapping import COUNTERS, MAPPING_FIELDS, Mapping, Totals
+from smapskit.model.mapping import COUNTERS, MAPPING_FIELDS, Mapping, Usage
 from smapskit.model.snapshot import Snapshot
-from smapskit.text import UNPRINTABLE
+from smapskit.model.totals import Totals
+from smapskit.text import UNPRINTABLE, sanitize
+from smapskit.views.columns import OF_PROCESSES
 
 SCHEMA_VERSION: Final = 1
-# Permissions such as ---p begin like a formula, and are none.
+SYSTEM_SCHEMA_VERSION: Final = 1
+# Permissions such as ---p begin like a formula but are not one.
 _FORMULA = re.compile(r"(?![r-][w-][x-][sp]\Z)[=+\-@\t\r']")
-# Spreadsheets split at "," or at ";", whichever their locale has.
+# Spreadsheets split at "," or at ";", depending on the locale.
 _QUOTED = re.compile(r'[,;"\r\n]')
-# What a terminal or a program that reads UTF-8 stumbles over, and the sign of an escape.
+# Characters that must not reach a terminal or are not UTF-8, and the escape character.
 _ESCAPED = re.compile(rf"[\\{UNPRINTABLE}]")
 
 
@@ -32,16 +35,16 @@ def to_json(
     snapshots: Iterable[Snapshot], groups: Iterable[MappingOf[Any, Totals]] | None = None
 ) -> str:
     """
-    One JSON document of one or several snapshots.
+    Return one JSON document of one or several snapshots.
 
     Args:
         snapshots: of any processes and times.
-        groups: for each of them, totals to give in place of its mappings.
+        groups: for each snapshot, the totals to export in place of its mappings.
     """
-    shown = list(snapshots)
-    documents = [_about(snapshot) for snapshot in shown]
+    exported = list(snapshots)
+    documents = [_metadata(snapshot) for snapshot in exported]
     if groups is None:
-        for document, snapshot in zip(documents, shown, strict=True):
+        for document, snapshot in zip(documents, exported, strict=True):
             document["mappings"] = [_mapping(mapping) for mapping in snapshot]
     else:
         for document, grouped in zip(documents, groups, strict=True):
@@ -57,27 +60,27 @@ def to_csv(
     snapshots: Iterable[Snapshot], groups: Iterable[MappingOf[Any, Totals]] | None = None
 ) -> str:
     """
-    A row a mapping under the names of its attributes, with the pid before them.
+    Return one row per mapping, with the pid and the attributes of the mapping as columns.
 
-    Addresses and offset are hex; what is unknown is empty. In names, a backslash and what
-    a terminal could take as a command, or is no UTF-8, stand as a backslash and the byte in
-    octal, as the kernel writes a newline; a cell that a spreadsheet would take for a formula
-    begins with an apostrophe, and so does one that has one itself. Cells with a semicolon are
-    quoted.
+    Addresses and offset are hex; an unknown value is an empty cell. In names, a backslash and
+    every character that must not reach a terminal or is not UTF-8 are written as a backslash and
+    the byte in octal, as the kernel writes a newline. A cell that a spreadsheet would take for a
+    formula begins with an apostrophe, and so does one that begins with one itself. Cells with a
+    semicolon are quoted.
 
     Args:
         snapshots: of any processes and times.
-        groups: for each of them, totals to give in place of its mappings, one row per group.
+        groups: for each snapshot, the totals to export in place of its mappings.
     """
-    shown = list(snapshots)
+    exported = list(snapshots)
     if groups is not None:
-        return _groups_csv(shown, groups)
-    extra = list(dict.fromkeys(name for s in shown for mapping in s for name in mapping.extra))
+        return _groups_csv(exported, groups)
+    extra = list(dict.fromkeys(name for s in exported for mapping in s for name in mapping.extra))
     names = [name for name in MAPPING_FIELDS if name != "extra"]
     at = names.index("pathname") + 1
     names[at:at] = ["backing", "sharing"]
     lines = [csv_row(["pid", *names, *map(cell, extra)])]
-    for snapshot in shown:
+    for snapshot in exported:
         for mapping in snapshot:
             values = _mapping(mapping)
             values["pathname"] = mapping.pathname
@@ -98,26 +101,75 @@ def _groups_csv(snapshots: Iterable[Snapshot], groups: Iterable[MappingOf[Any, T
     return "".join(lines)
 
 
+SystemRow = tuple[tuple[Any, Any], Usage]
+"""(pid, command line) of a process or (group, number of processes), and its sums."""
+
+
+def system_to_json(
+    rows: Iterable[SystemRow], unreadable: MappingOf[int, str], by: str | None = None
+) -> str:
+    """
+    Return one JSON document of all processes of a machine.
+
+    Args:
+        rows: in the order of the document.
+        unreadable: the reason by pid for processes that were not read.
+        by: what the rows are grouped by; None for one row per process.
+    """
+    first, second = ("pid", "command") if by is None else (by, "processes")
+    documents = [
+        {
+            first: _key(keys[0]),
+            second: _key(keys[1]),
+            **{name: getattr(usage, name) for name in OF_PROCESSES},
+        }
+        for keys, usage in rows
+    ]
+    document = {
+        "schema": SYSTEM_SCHEMA_VERSION,
+        "unit": "kB",
+        "rows": documents,
+        "unreadable": {str(pid): _text(reason) for pid, reason in unreadable.items()},
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def system_to_csv(
+    rows: Iterable[SystemRow], _unreadable: MappingOf[int, str], by: str | None = None
+) -> str:
+    """Return one row per process or group: see `system_to_json`. CSV has no unreadable ones."""
+    heading = ["pid", "command"] if by is None else [by, "processes"]
+    lines = [csv_row([*heading, *OF_PROCESSES])]
+    for keys, usage in rows:
+        values = [*map(_key, keys), *(getattr(usage, name) for name in OF_PROCESSES)]
+        lines.append(csv_row(map(cell, values)))
+    return "".join(lines)
+
+
+def _key(key: object) -> int | str | None:
+    return key if key is None or isinstance(key, int) else sanitize(str(key))
+
+
 def csv_row(cells: Iterable[object]) -> str:
     """
-    One line of CSV (RFC 4180), None as an empty cell.
+    Return one line of CSV (RFC 4180), with an empty cell for None.
 
-    The csv module cannot quote cells with a semicolon alone, which spreadsheets of many
-    locales would split.
+    The csv module cannot quote cells with a semicolon only, which spreadsheets of many locales
+    would split.
     """
     # No function call per number: a recording by mapping has 600,000 numbers in a sample.
-    shown = [
+    texts = [
         "" if cell is None else _quoted(cell) if isinstance(cell, str) else str(cell)
         for cell in cells
     ]
-    return ",".join(shown) + "\n"
+    return ",".join(texts) + "\n"
 
 
 def _quoted(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if _QUOTED.search(text) else text
 
 
-def _about(snapshot: Snapshot) -> dict[str, Any]:
+def _metadata(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "pid": snapshot.pid,
         "command": None if snapshot.command is None else _text(snapshot.command),
@@ -159,17 +211,17 @@ def _mapping(mapping: Mapping) -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    """Valid Unicode: what is no UTF-8 as the replacement character."""
+    """Return valid Unicode, with the replacement character for bytes that are not UTF-8."""
     return re.sub("[\ud800-\udfff]", "\ufffd", text)
 
 
 def cell(value: object) -> object:
-    """A value as a CSV cell that no spreadsheet takes for a formula."""
-    return guarded(_ESCAPED.sub(_in_octal, value)) if isinstance(value, str) else value
+    """Return a value as a CSV cell that no spreadsheet takes for a formula."""
+    return escape_formula(_ESCAPED.sub(_in_octal, value)) if isinstance(value, str) else value
 
 
-def guarded(text: str) -> str:
-    """`text` with an apostrophe before what a spreadsheet would take for a formula."""
+def escape_formula(text: str) -> str:
+    """Return `text`, after an apostrophe if a spreadsheet would take it for a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 

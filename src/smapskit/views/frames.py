@@ -188,7 +188,7 @@ class _FrameBuilder:
         number = len(self._lengths)
         self._lengths.append(len(columns))
         values: dict[str, Any] = {name: getattr(columns, name) for name in _ADDRESSES}
-        values |= columns.values
+        values |= dict(columns.values)  # noqa: PD011  not those of a DataFrame
         values |= {_column_of_extra(name): column for name, column in columns.extra.items()}
         for name, column in values.items():
             dtype = np.uint64 if name in _ADDRESSES else np.int64
@@ -268,7 +268,7 @@ def _in_unit(column: Any, unit: Unit) -> Any:
 def _categorical(values: Sequence[Any], enum: type[StrEnum]) -> pd.Categorical:
     code_of: dict[Any, int] = {value: code for code, value in enumerate(enum)} | {None: -1}
     codes = np.array([code_of[value] for value in values], dtype=np.int8)
-    return pd.Categorical.from_codes(codes, dtype=_category(enum))  # type: ignore[arg-type]
+    return pd.Categorical.from_codes(codes, dtype=_category(enum))
 
 
 def _category(values: type[StrEnum]) -> pd.CategoricalDtype:
@@ -369,8 +369,10 @@ def concat(snapshots: Iterable[Snapshot | pd.DataFrame], unit: Unit = "kB") -> p
     """
     parts = []
     for snapshot in snapshots:
-        is_snapshot = isinstance(snapshot, Snapshot)
-        part = to_frame(snapshot, unit) if is_snapshot else snapshot.copy(deep=False)
+        if isinstance(snapshot, Snapshot):
+            part = to_frame(snapshot, unit)
+        else:
+            part = snapshot.copy(deep=False)
         attributes = part.attrs
         if attributes["unit"] != unit:
             raise ValueError(f"expected a frame in {unit}, got one in {attributes['unit']}")

@@ -23,7 +23,7 @@ def snapshot_html(snapshot: Snapshot) -> str:
     title = " ".join(
         part
         for part in (
-            f"process {snapshot.pid}" if snapshot.pid is not None else "",
+            f"process {_escape(str(snapshot.pid))}" if snapshot.pid is not None else "",
             f"<code>{_escape(truncate(snapshot.command, 100))}</code>" if snapshot.command else "",
             f"{len(snapshot)} mappings",
             f"at {snapshot.time:%Y-%m-%d %H:%M:%S} UTC" if snapshot.time else "",
@@ -34,8 +34,8 @@ def snapshot_html(snapshot: Snapshot) -> str:
     rows = [
         [
             (f"<code>{m.start:x}</code>", _NUMBER),
-            (f"<code>{m.perms}</code>", _WORD),
-            (m.backing or UNKNOWN, _WORD),
+            (f"<code>{_escape(str(m.perms))}</code>", _WORD),
+            (_escape(m.backing or UNKNOWN), _WORD),
             *((_cell(getattr(m, name)), _NUMBER) for name in OF_MAPPINGS),
             (escape(label(m.pathname)), _WORD),
         ]

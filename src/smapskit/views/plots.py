@@ -58,7 +58,7 @@ def plot_snapshot(snapshot: Snapshot, by: GroupName = "backing") -> Figure:
     figure, (above, below) = _subplots()
     _draw_groups(above, snapshot, by)
     _draw_strip(below, snapshot)
-    name = f" of process {_plain(str(snapshot.pid))}" if snapshot.pid is not None else ""
+    name = f" of process {_escape(str(snapshot.pid))}" if snapshot.pid is not None else ""
     if not name and snapshot.source is not None:
         name = f" in {_escape(_truncate_left(snapshot.source))}"
     command = f": {_escape(truncate(snapshot.command))}" if snapshot.command else ""

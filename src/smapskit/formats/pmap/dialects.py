@@ -6,7 +6,7 @@ over, and, for those that are written too, the format of header, row and footer.
 dialect that only has other columns is a further row.
 
 The -X and -XX tables have the columns that the kernel has fields: they are described by
-`DETAIL_COLUMNS` and `HIDDEN_BY_X`, not by a row.
+`DETAIL_COLUMNS` and `OMITTED_BY_X`, not by a row.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ DIALECTS: Final = (
     ),
 )
 
-WRITTEN: Final = {dialect.layout: dialect for dialect in DIALECTS if dialect.layout}
+DIALECT_OF_LAYOUT: Final = {dialect.layout: dialect for dialect in DIALECTS if dialect.layout}
 
 # The line under the rows, however a dialect begins it.
 TOTAL_LINE: Final = re.compile(
@@ -119,14 +119,14 @@ SLES_TOTAL_LINE: Final = re.compile(
     rb"([0-9]{1,18})K writable-private, ([0-9]{1,18})K readonly-private, "
     rb"([0-9]{1,18})K shared(?:,? and [0-9]{1,18}K referenced)?[ \t]*"
 )
-RULE_LINE: Final = re.compile(rb"(?=[ \t]*[^ \t])(?:[-= \t]|\xe2\x80[\x93\x94])++")
+SEPARATOR_LINE: Final = re.compile(rb"(?=[ \t]*[^ \t])(?:[-= \t]|\xe2\x80[\x93\x94])+")
 
 # ---- -X and -XX --------------------------------------------------------------------------
 
 DETAIL_COLUMNS: Final = ("Address", "Perm", "Offset", "Device", "Inode")
 MAPPING_COLUMN: Final = "Mapping"
 FLAGS_COLUMN: Final = "VmFlags"
-HIDDEN_BY_X: Final = frozenset(
+OMITTED_BY_X: Final = frozenset(
     (
         "AnonHugePages",
         "KernelPageSize",

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from smapskit import text as texts
 from smapskit.errors import ParseError
 from smapskit.formats.pmap.columns import COLUMN_OF_WORD, COLUMNS, MODE, NAME, PADDED_MODE, RAW_MODE
 from smapskit.formats.pmap.dialects import DETAIL_COLUMNS, FLAGS_COLUMN, Dialect
 from smapskit.model.mapping import Mapping, kernel_fields
+from smapskit.text import decode
 
 _REQUIRED = ("start", "size", MODE, NAME)
 _LONGEST = max(len(word.split()) for word in COLUMN_OF_WORD)
@@ -29,7 +29,7 @@ _MAX_SHOWN = 40
 
 def split_heading(line: bytes) -> tuple[str, ...]:
     """Split a heading into its columns' words; some translations consist of two words."""
-    parts = texts.decode(line).split()
+    parts = decode(line).split()
     words = []
     position = 0
     while position < len(parts):

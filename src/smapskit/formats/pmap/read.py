@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any
 
-from smapskit import text as texts
 from smapskit.errors import ParseError
+from smapskit.formats import paste
+from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.columns import MODE, MODES, NAME, PADDED_MODE, row_pattern
 from smapskit.formats.pmap.dialects import (
     DETAIL_TOTAL_LINE,
@@ -22,7 +23,7 @@ from smapskit.formats.pmap.dialects import (
     DIALECTS,
     FLAGS_COLUMN,
     PID_LINE,
-    RULE_LINE,
+    SEPARATOR_LINE,
     SLES_TOTAL_LINE,
     TOTAL_LINE,
     Dialect,
@@ -36,18 +37,11 @@ from smapskit.formats.pmap.headings import (
     is_heading,
     split_heading,
 )
+from smapskit.formats.smaps.layout import Layout, default_style
 from smapskit.model.mapping import COUNTERS, Device, Mapping, Permissions, kernel_fields
-from smapskit.model.snapshot import Layout, Snapshot, kernel_style
-
-NOTE_DOUBLED: Final = (
-    "each row stood twice, the second with no figures (a fault of procps 3.3.2 to 3.3.12): "
-    "counted once"
-)
-NOTE_UNNAMED: Final = "-X without its header line: the figures behind Size are not named"
-NOTE_RUNNING: Final = "its totals count the processes before it too (a fault of procps up to 4.0.2)"
-NOTE_TRAILING: Final = "what stood behind the totals was left out"
-NOTE_REMARK: Final = "a remark behind [ anon ] or [ stack ] was left out"
-NOTE_NO_ROWS: Final = "no rows: a kernel thread's, or of a process that had ended"
+from smapskit.model.notes import Note
+from smapskit.model.snapshot import Snapshot
+from smapskit.text import decode, encode
 
 _EXPECTED_ROW = "expected a row such as '00007f3f92355000    352       4       0 r---- a.out'"
 # What a listing begins with. Rows of -X are not looked for: blanks before them are their own.
@@ -56,7 +50,7 @@ _FIRST_ROW = re.compile(
 )
 _LARGEST = 2**64 - 1
 _WORD = re.compile(r"[ \t]+(\[ (?:anon|stack|shmid=0x[0-9a-f]+) \])(?=[ \t]|\Z)")
-_FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*+")
+_FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*")
 _FIELDS = kernel_fields(Mapping)
 _ATTRIBUTES = frozenset((*COUNTERS, "start", "size", "offset", "inode"))
 
@@ -93,7 +87,7 @@ def parse_pmaps(
     Args and errors are those of `parse_pmap`.
     """
     try:
-        data, notes = texts.unwrapped(texts.to_bytes(text), _FIRST_ROW)
+        data, notes = strip_paste_artifacts(encode(text), _FIRST_ROW)
     except ParseError as error:
         raise ParseError(error.message, source, error.line_number) from None
     sections = [_Section(source, notes, strict=strict)]
@@ -132,7 +126,7 @@ class _Section:
         """Take the line that names the process."""
         self.has_begun = True
         self.pid = int(pid_line[1] or pid_line[3])
-        self.command = texts.decode(pid_line[2] or b"")
+        self.command = decode(pid_line[2] or b"")
         self.last = (number, pid_line[0])
 
     def add(self, number: int, line: bytes) -> None:
@@ -140,7 +134,7 @@ class _Section:
         self.last = (number, line)
         if self.total is not None:
             self._check_after_total(number, line)
-            self._note(texts.NOTE_CUT_OUT if texts.is_ellipsis(line) else NOTE_TRAILING)
+            self._note(Note.ROWS_OMITTED if paste.is_ellipsis(line) else Note.TRAILING_TEXT)
             return
         if self.table is None:
             self.table = _table_without_heading(line)
@@ -148,19 +142,19 @@ class _Section:
         if row:
             self.rows.append(row)
             self.numbers.append(number)
-        elif texts.is_ellipsis(line):
-            self._note(texts.NOTE_CUT_OUT)
+        elif paste.is_ellipsis(line):
+            self._note(Note.ROWS_OMITTED)
         elif _is_total(line):
             self.total = (number, line)
-        elif RULE_LINE.fullmatch(line):
+        elif SEPARATOR_LINE.fullmatch(line):
             return
         elif is_heading(words := split_heading(line), DIALECTS):
             if self.table is not None:
                 message = "expected one heading, before the rows"
                 raise self._error(message, number, line)
             self.table = self._table_of_heading(words, number, line)
-        elif not self.has_begun and texts.is_command(line):
-            self._note(texts.NOTE_COMMAND)
+        elif not self.has_begun and paste.is_command(line):
+            self._note(Note.COMMAND_SKIPPED)
             return
         else:
             expected = _EXPECTED_ROW if self.table is None else self.table.expected_row
@@ -197,7 +191,7 @@ class _Section:
             raise self._error(_EXPECTED_ROW, *self.last)
         mappings: list[Mapping] = []
         if self.table is None or not self.rows:
-            self._note(NOTE_NO_ROWS)
+            self._note(Note.NO_ROWS)
         else:
             mappings = self.table.read(self.rows)
             self._check(mappings)
@@ -230,7 +224,7 @@ class _Section:
             for one, two in zip(firsts, seconds, strict=True)
         ):
             return mappings
-        self._note(NOTE_DOUBLED)
+        self._note(Note.DUPLICATED_ROWS)
         return firsts
 
     def _compare(
@@ -243,7 +237,7 @@ class _Section:
     ) -> None:
         """Hold the totals that the text carries against the sums over its rows."""
         try:
-            totals = table.totals_said(line)
+            totals = table.reported_totals(line)
         except ParseError as error:
             raise self._error(error.message, number, line) from None
         for what, said in totals.items():
@@ -256,9 +250,9 @@ class _Section:
             if said == summed:
                 continue
             if isinstance(table, _DetailTable) and said == running:
-                self._note(NOTE_RUNNING)
+                self._note(Note.CUMULATIVE_TOTALS)
                 continue
-            if self.strict and texts.NOTE_CUT_OUT not in self.notes:
+            if self.strict and Note.ROWS_OMITTED not in self.notes:
                 msg = f"expected rows whose {what} adds up to {said}, got {summed}; strict=False"
                 raise self._error(f"{msg} reads them all the same", number, line)
             self._note(f"the text's total of {what} is {said}, its rows add up to {summed}")
@@ -268,7 +262,7 @@ class _Section:
             self.notes.append(note)
 
     def _error(self, message: str, number: int, line: bytes) -> ParseError:
-        return ParseError(message, self.source, number, texts.decode(line))
+        return ParseError(message, self.source, number, decode(line))
 
 
 # ---- rows --------------------------------------------------------------------------------
@@ -347,7 +341,7 @@ class _PlainTable:
         elif len({dialect.figures for dialect in self._candidates}) > 1:
             self.notes.append(f"the rows fit several pmaps: columns read as those of {name}")
 
-    def totals_said(self, line: bytes) -> dict[str, int | None]:
+    def reported_totals(self, line: bytes) -> dict[str, int | None]:
         """
         The sums that a text's own last line gives.
 
@@ -384,12 +378,12 @@ class _PlainTable:
         return Mapping(end=values["start"] + 1024 * values["size"], extra=extra, **values)
 
     def _name(self, raw: bytes, gap: int) -> str:
-        text = texts.decode(raw)
+        text = decode(raw)
         word = _WORD.match(text)
         if word is None:
             return text[gap:]
-        if text[word.end() :].strip() and NOTE_REMARK not in self.notes:
-            self.notes.append(NOTE_REMARK)
+        if text[word.end() :].strip() and Note.REMARK not in self.notes:
+            self.notes.append(Note.REMARK)
         return word[1]
 
 
@@ -397,7 +391,7 @@ class _DetailTable:
     """The table of -X and -XX: a column for each field that the kernel has."""
 
     def __init__(self, heading: bytes | None) -> None:
-        self.notes = [NOTE_UNNAMED] if heading is None else []
+        self.notes = [Note.COLUMNS_UNNAMED] if heading is None else []
         self.names, self.has_flags = field_names(split_heading(heading or b""))
         self.pattern = detail_row(len(self.names) or None)
         count = f" with {len(self.names)} figures after Inode" if self.names else ""
@@ -412,8 +406,8 @@ class _DetailTable:
     @property
     def layout(self) -> Layout:
         """The fields in the order of their columns."""
-        styles = [kernel_style(name) for name in self.names]
-        return Layout((*styles, kernel_style(FLAGS_COLUMN)) if self.has_flags else tuple(styles))
+        styles = [default_style(name) for name in self.names]
+        return Layout((*styles, default_style(FLAGS_COLUMN)) if self.has_flags else tuple(styles))
 
     def read(self, rows: Sequence[re.Match[bytes]]) -> list[Mapping]:
         """A record for each row."""
@@ -429,7 +423,7 @@ class _DetailTable:
             self.flags_end = Counter(ends).most_common(1)[0][0]
         return [self._mapping(row, tail) for row, tail in zip(rows, tails, strict=True)]
 
-    def totals_said(self, line: bytes) -> dict[str, int | None]:
+    def reported_totals(self, line: bytes) -> dict[str, int | None]:
         """The sums that a text's own last line gives."""
         total = DETAIL_TOTAL_LINE.fullmatch(line)
         return dict(zip(self.names, map(int, total[1].split()), strict=False)) if total else {}
@@ -455,7 +449,7 @@ class _DetailTable:
             offset=int(offset, 16),
             device=Device.parse(device.decode()),
             inode=int(inode),
-            pathname=texts.decode(tail[1:]),
+            pathname=decode(tail[1:]),
             extra=extra,
             **values,
         )

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from smapskit.formats.pmap.dialects import Dialect
 from smapskit.model.backing import PMAP_ANON, PMAP_SHM, PMAP_STACK
-from smapskit.text import printable
+from smapskit.text import sanitize
 
 UNKNOWN: Final = "-"
 _SYSV = re.compile(r"/SYSV[0-9a-f]{8}")
@@ -49,9 +49,9 @@ def plain_table(rows: Sequence[tuple[Any, ...]], dialect: Dialect, *, quiet: boo
     )
 
 
-def first_line(pid: int, command: str | None) -> str:
+def process_line(pid: int, command: str | None) -> str:
     """The line that names the process."""
-    return f"{pid}:   {printable(command or '')}"
+    return f"{pid}:   {sanitize(command or '')}"
 
 
 def mode_of(perms: str) -> str:
@@ -61,7 +61,7 @@ def mode_of(perms: str) -> str:
 
 def name_of(name: str, device_major: int | None, inode: int | None, *, show_path: bool) -> str:
     """A mapping's name as pmap prints it, safe for a terminal; None is for what is not known."""
-    return printable(_name_of(name, device_major, inode, show_path=show_path))
+    return sanitize(_name_of(name, device_major, inode, show_path=show_path))
 
 
 def _name_of(name: str, device_major: int | None, inode: int | None, *, show_path: bool) -> str:

@@ -9,17 +9,18 @@ from typing import Any, get_args
 from smapskit.formats.pmap.columns import MODE, NAME
 from smapskit.formats.pmap.dialects import (
     DETAIL_COLUMNS,
+    DIALECT_OF_LAYOUT,
     FLAGS_COLUMN,
-    HIDDEN_BY_X,
     MAPPING_COLUMN,
-    WRITTEN,
+    OMITTED_BY_X,
     Dialect,
     LayoutName,
 )
-from smapskit.formats.pmap.table import UNKNOWN, first_line, mode_of, name_of, plain_table
+from smapskit.formats.pmap.table import UNKNOWN, mode_of, name_of, plain_table, process_line
+from smapskit.formats.smaps.layout import default_layout
 from smapskit.model.mapping import Mapping, kernel_fields
-from smapskit.model.snapshot import Snapshot, default_layout
-from smapskit.text import printable
+from smapskit.model.snapshot import Snapshot
+from smapskit.text import sanitize
 
 _FIELDS = kernel_fields(Mapping)
 
@@ -72,9 +73,9 @@ def format_pmaps(
         raise ValueError(msg)
     widths: dict[str, int] = {}
     for snapshot in snapshots:
-        lines = [] if snapshot.pid is None else [first_line(snapshot.pid, snapshot.command)]
-        if isinstance(layout, str) and layout in WRITTEN:
-            dialect = WRITTEN[layout]
+        lines = [] if snapshot.pid is None else [process_line(snapshot.pid, snapshot.command)]
+        if isinstance(layout, str) and layout in DIALECT_OF_LAYOUT:
+            dialect = DIALECT_OF_LAYOUT[layout]
             shown = [m for m in snapshot if overlaps(m, range)]
             rows = list(_plain_rows(shown, dialect, show_path=show_path))
             lines += plain_table(rows, dialect, quiet=quiet)
@@ -124,7 +125,7 @@ def _chooser(layout: LayoutName | Collection[str]) -> Callable[[str], bool]:
     if layout == "XX":
         return lambda _name: True
     if layout == "X":
-        return lambda name: name not in HIDDEN_BY_X
+        return lambda name: name not in OMITTED_BY_X
     return lambda name: name in layout
 
 
@@ -141,7 +142,7 @@ def _detail_table(
         return
     shown = [m for m in snapshot if overlaps(m, range_)]
     fields = (snapshot.layout or default_layout(snapshot)).fields
-    names = [style.name for style in fields if style.is_figure and choose(style.name)]
+    names = [style.name for style in fields if style.is_numeric and choose(style.name)]
     columns = {name: [_detail(mapping, name) for mapping in shown] for name in names}
     sums = {name: sum(f for f in column if f is not None) for name, column in columns.items()}
     for name, column in columns.items():
@@ -176,7 +177,7 @@ def _detail_table(
         if show_flags:
             cells.append(f"{_flags(mapping):>{place_width[FLAGS_COLUMN]}}")
         if choose(MAPPING_COLUMN):
-            cells.append(printable(_last_part(mapping.pathname, show_path=show_path)))
+            cells.append(sanitize(_last_part(mapping.pathname, show_path=show_path)))
         yield " ".join(cells)
     if not quiet and names:
         gap = " " * sum(place_width[name] + 1 for name in (DETAIL_COLUMNS[0], *places))

@@ -9,9 +9,10 @@ _START_END = rb"([0-9a-f]{1,16})-([0-9a-f]{1,16})"
 HEADER_PATTERN: Final = (
     _START_END
     + rb" ([r-][w-][x-][sp]) ([0-9a-f]{1,16}) ([0-9a-f]{1,8}:[0-9a-f]{1,8}) ([0-9]{1,20})"
-    # One or more blanks come before a name. Possessive, so that a line of blanks is matched
-    # in linear time.
-    + rb"(?: ++([^\n]*+))?+"
+    # One or more blanks come before a name. Possessive, so that a line of blanks is matched in
+    # linear time. The name is optional by an empty alternative: CPython before 3.11.5 computes
+    # wrong matches for possessive quantifiers on groups (gh-106052).
+    + rb"(?: ++([^\n]*+)|)"
 )
 
 HEADER: Final = re.compile(HEADER_PATTERN)

@@ -96,6 +96,7 @@ def learn_layout(styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes]
     column: int | None = Layout.DEFAULT_NAME_COLUMN
     nameless: str | None = None
     is_certain = False
+    columns: list[int] = []  # of names that long headers may have pushed to the right
     for header in headers:
         if not header[7]:
             if nameless is None:
@@ -103,8 +104,9 @@ def learn_layout(styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes]
         elif not is_certain:
             # The kernel writes at least two blanks; a single one is not the kernel's padding.
             gap = header.start(7) - header.end(6)
-            column = None if gap == 1 else header.start(7) - header.start()
             is_certain = gap != 2  # noqa: PLR2004  with two, the header may reach the column
+            columns.append(header.start(7) - header.start())
+            column = None if gap == 1 else columns[-1] if is_certain else min(columns)
     return Layout(tuple(styles), column, " " if nameless is None else nameless)
 
 

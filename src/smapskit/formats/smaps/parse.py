@@ -133,7 +133,8 @@ def iter_mappings(
 
     Args:
         lines: with or without line ends.
-        source, strict: as in `parse_smaps`.
+        source: as in `parse_smaps`.
+        strict: as in `parse_smaps`.
 
     Raises:
         ParseError: when the malformed line, or another process, is reached.

@@ -64,7 +64,8 @@ class Template:
         # A record of the template's length, or else the lines up to the next header.
         record = b"((?s:.{%d}))%b" % (len(body), re.escape(end))
         record += rb"([^\n]*+)\n" if self._has_flags else b"()"
-        irregular = rb"([^\n]*+\n(?:[A-Z][^\n]*+\n)*+)"
+        # No more lines than a template can have: each repeat of a group takes memory.
+        irregular = rb"([^\n]*+\n(?:[A-Z][^\n]*+\n){0,%d})" % _MAX_RECORD_LINES
         self._pattern = re.compile(HEADER_PATTERN + rb"\n" + record + b"|" + irregular)
 
     @classmethod
@@ -123,8 +124,9 @@ class Template:
             if record is None:
                 return None
             header = HEADER.match(irregular[row])
-            for column, group in zip(headers, header.groups(b"") if header else (), strict=True):
-                column[row] = group
+            groups = header.groups(b"") if header else ()
+            for texts, group in zip(headers, groups, strict=True):
+                texts[row] = group
             for name, column in numbers.items():
                 field = self._file.fields.get(name)
                 column[row] = record.values[field.attribute] if field else record.extra[name]

@@ -1,6 +1,4 @@
-"""
-A process over time: `sampling` reads it, `model` holds the sums, `storage` reads and writes files.
-"""
+"""A process over time: `sampling` reads it, `model` has the sums, `storage` the files."""
 
 from smapskit.sources.recording.model import Recording, Sample
 from smapskit.sources.recording.sampling import GroupKey, record, record_to, sample

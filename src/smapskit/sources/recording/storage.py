@@ -21,12 +21,15 @@ from collections.abc import Mapping as MappingOf
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from smapskit.errors import ParseError, Unsupported
 from smapskit.model.mapping import COUNTERS
 from smapskit.sources import outfile
 from smapskit.views.exports import csv_row, escape_formula
+
+if TYPE_CHECKING:
+    from pyarrow import RecordBatch, Schema
 
 T = TypeVar("T")
 Cells = Sequence[object]
@@ -173,12 +176,12 @@ class Output:
         """Convert the samples to Parquet if that is the target's format."""
         if not self._is_parquet:
             return
-        with (
-            self.partial.open(encoding="utf-8", newline="\n") as text,
-            outfile.replacing(self.target, private=True, overwrite=self._overwrite) as file,
-        ):
-            metadata, rows = _read_csv(text, str(self.partial), _parquet_cells)
-            _write_parquet(file, metadata, rows)
+        with self.partial.open(encoding="utf-8") as text:
+            metadata, _ = _read_csv(text, str(self.partial), dict)
+        schema = _parquet_schema(metadata)
+        batches = _batches_of_csv(self.partial, schema)
+        with outfile.replacing(self.target, private=True, overwrite=self._overwrite) as file:
+            _write_parquet(file, schema, batches)
         self.partial.unlink()
         self.partial = self.target
 
@@ -230,12 +233,14 @@ def save(
         _require_pyarrow()
     with outfile.replacing(target, private=True) as file:
         if is_parquet:
-            _write_parquet(file, metadata, (row for rows in samples for row in rows))
+            schema = _parquet_schema(metadata)
+            rows = (row for sample in samples for row in sample)
+            _write_parquet(file, schema, _batches(rows, schema))
             return
         with io.TextIOWrapper(file, encoding="utf-8", newline="") as text:
             _write_csv_head(text, metadata)
-            for rows in samples:
-                _write_csv_sample(text, rows)
+            for sample in samples:
+                _write_csv_sample(text, sample)
 
 
 def load(
@@ -362,38 +367,57 @@ def _require_pyarrow() -> None:
         raise Unsupported(errno.ENOSYS, msg) from None
 
 
-def _parquet_cells(cells: MappingOf[str, Any]) -> list[object]:
-    """Return the cells of a CSV row with the types of the Parquet columns."""
-    values = [cells.get(name, "") for name in COLUMNS]
-    return [
-        value
-        if _COLUMN_TYPES.get(name) == "string"
-        else None
-        if value == ""
-        else float(value)
-        if name in _COLUMN_TYPES
-        else int(value)
-        for name, value in zip(COLUMNS, values, strict=True)
-    ]
-
-
-def _write_parquet(file: IO[bytes], metadata: Metadata, rows: Iterable[Cells]) -> None:
-    """Write rows in groups, so that the memory needed does not grow with the recording."""
+def _parquet_schema(metadata: Metadata) -> Schema:
+    """Return the columns as pandas reads them, with the metadata where pandas expects it."""
     import pandas as pd  # noqa: PLC0415
     import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
 
     types = dict.fromkeys(COLUMNS, "Int64") | _COLUMN_TYPES
     empty = pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in types.items()})
     schema = pa.Schema.from_pandas(empty, preserve_index=False)
-    attributes = {_PANDAS_ATTRS: json.dumps(metadata).encode()}
-    schema = schema.with_metadata(schema.metadata | attributes)
-    left = iter(rows)
+    return schema.with_metadata(schema.metadata | {_PANDAS_ATTRS: json.dumps(metadata).encode()})
+
+
+def _write_parquet(file: IO[bytes], schema: Schema, batches: Iterable[RecordBatch]) -> None:
+    """Write batch by batch, so that the memory needed does not grow with the recording."""
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     with pq.ParquetWriter(file, schema, write_page_checksum=True) as writer:
-        while chunk := list(islice(left, _PARQUET_ROWS)):
-            columns = zip(*chunk, strict=True)
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            writer.write_batch(pa.record_batch(arrays, schema=schema))
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _batches(rows: Iterable[Cells], schema: Schema) -> Iterator[RecordBatch]:
+    import pyarrow as pa  # noqa: PLC0415
+
+    left = iter(rows)
+    while chunk := list(islice(left, _PARQUET_ROWS)):
+        columns = zip(*chunk, strict=True)
+        arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
+        yield pa.record_batch(arrays, schema=schema)
+
+
+def _batches_of_csv(path: Path, schema: Schema) -> Iterator[RecordBatch]:
+    """Read a complete CSV file, a hundred times as fast as row by row."""
+    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow.compute as pc  # noqa: PLC0415
+    from pyarrow import csv as pa_csv  # noqa: PLC0415
+
+    reader = pa_csv.open_csv(
+        path,
+        read_options=pa_csv.ReadOptions(skip_rows=1),
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict(zip(schema.names, schema.types, strict=True)),
+            include_columns=schema.names,
+        ),
+    )
+    with reader:
+        for batch in reader:
+            columns = dict(zip(schema.names, batch.columns, strict=True))
+            for name in ("event", "group"):
+                replace = pc.replace_substring_regex  # pyright: ignore[reportAttributeAccessIssue]
+                columns[name] = replace(columns[name], "^'", "")
+            yield pa.record_batch(list(columns.values()), schema=schema)
 
 
 def _read_parquet(

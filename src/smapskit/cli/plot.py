@@ -1,0 +1,45 @@
+"""The command `plot`: draw a recording."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from smapskit.cli.common import FAILURE, Parser, print_error
+from smapskit.errors import SmapskitError
+from smapskit.sources import outfile
+from smapskit.sources.recording import Recording
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def run(words: Sequence[str]) -> int:
+    """Plot a recording."""
+    parser = build_parser()
+    options = parser.parse_args(words)
+    if options.output is not None and Path(options.output).suffix not in _SUFFIXES:
+        parser.error(f"expected a file name that ends in {', '.join(_SUFFIXES)}")
+    try:
+        figure = Recording.load(options.file).plot()
+        picture = Path(options.output or Path(options.file).with_suffix(".png"))
+        with outfile.replacing(picture) as file:
+            figure.savefig(file, format=picture.suffix[1:], dpi=150)
+    except (SmapskitError, OSError, ImportError) as error:
+        print_error(error)
+        return FAILURE
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the options."""
+    parser = Parser(
+        prog="smapskit plot",
+        usage="python -m smapskit plot FILE [-o PICTURE]",
+        description="Plot a recording: RSS, the RSS of shared mappings, anonymous memory.",
+    )
+    parser.add_argument("file", metavar="FILE", help="a file written by record, CSV or Parquet")
+    parser.add_argument(
+        "-o", "--output", metavar="PICTURE", help="png, svg or pdf (default: FILE with .png)"
+    )
+    return parser

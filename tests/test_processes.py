@@ -1,0 +1,198 @@
+"""Texts of several processes, and live reads that only look so."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import smapskit
+from conftest import FIXTURES, PROCESSES
+from smapskit import ParseError, Snapshot
+from smapskit.formats.smaps import sums
+from smapskit.formats.smaps.files import MAPS, SMAPS, ChangeKind
+from smapskit.formats.smaps.parse import parse_pieces
+
+NAMES = [folder.name for folder in PROCESSES]
+RECORD = b"%b rw-p 00000000 00:00 0 \nSize:                  4 kB\nRss:                   4 kB\n"
+
+Parse = Callable[[bytes], Snapshot]
+ParseAll = Callable[[bytes], list[Snapshot]]
+FILES: dict[str, tuple[Parse, ParseAll]] = {
+    "smaps": (smapskit.parse_smaps, smapskit.parse_smaps_all),
+    "maps": (smapskit.parse_maps, smapskit.parse_maps_all),
+}
+
+
+def records(*ranges: bytes) -> bytes:
+    return b"".join(RECORD % range_ for range_ in ranges)
+
+
+def text_of(name: str, file: str) -> bytes:
+    return (FIXTURES / name / f"{file}.txt").read_bytes()
+
+
+@pytest.fixture(params=[False, True], ids=["by lines", "at once"])
+def any_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (sums, sys.modules["smapskit.formats.smaps.parse"]):
+        monkeypatch.setattr(module, "is_worth_it", lambda _size: request.param)
+
+
+@pytest.mark.usefixtures("any_reader")
+@pytest.mark.parametrize("file", FILES)
+class TestSeveral:
+    @pytest.mark.parametrize("names", [NAMES, NAMES[::-1], ["sleep", "sleep"], ["zoo", "java"]])
+    def test_each_is_read_as_alone(self, file: str, names: list[str]) -> None:
+        parse, parse_all = FILES[file]
+        texts = [text_of(name, file) for name in names]
+        found = parse_all(b"".join(texts))
+        assert [s.mappings for s in found] == [parse(text).mappings for text in texts]
+        assert [s.layout for s in found] == [parse(text).layout for text in texts]
+        assert [smapskit.format_smaps(s).encode("utf-8", "surrogateescape") for s in found] == texts
+        assert all(snapshot.check() == [] for snapshot in found)
+
+    def test_one_is_refused_where_there_are_several(self, file: str) -> None:
+        parse, _ = FILES[file]
+        first = text_of("java", file)
+        line = first.count(b"\n") + 1
+        with pytest.raises(ParseError) as caught:
+            parse(first + text_of("sleep", file))
+        assert caught.value.line_number == line
+        assert f"parse_{file}_all reads several" in str(caught.value)
+        assert "expected one process" in str(caught.value)
+
+    def test_one_alone_is_a_list_of_one(self, file: str) -> None:
+        parse, parse_all = FILES[file]
+        for text in (text_of("sleep", file), b""):
+            assert parse_all(text) == [parse(text)]
+
+    def test_load(self, file: str, tmp_path: Path) -> None:
+        capture = tmp_path / "several"
+        capture.write_bytes(text_of("sleep", file) + text_of("zoo", file))
+        found = smapskit.load_all(capture)
+        assert [len(s) for s in found] == [
+            len(smapskit.load(FIXTURES / name / f"{file}.txt")) for name in ("sleep", "zoo")
+        ]
+        assert {s.source for s in found} == {str(capture)}
+        with pytest.raises(ParseError, match="expected one process, got 2: load_all reads several"):
+            smapskit.load(capture)
+
+
+@pytest.mark.usefixtures("any_reader")
+class TestSmaps:
+    def test_what_follows_from_the_whole_text_is_noted_for_each(self) -> None:
+        text = (text_of("sleep", "smaps") + text_of("awk", "smaps")).replace(b"\n", b"\r\n")
+        found = smapskit.parse_smaps_all(text)
+        assert [s.notes for s in found] == [("the text has CRLF line ends",)] * 2
+        assert found[1].mappings == smapskit.parse_smaps(text_of("awk", "smaps")).mappings
+
+    def test_a_note_is_on_its_own_process_alone(self) -> None:
+        twice = text_of("sleep", "smaps").replace(b"VmFlags", b"Swap: 0 kB\nVmFlags", 1)
+        found = smapskit.parse_smaps_all(text_of("awk", "smaps") + twice)
+        assert [len(s.notes) for s in found] == [0, 1]
+
+    def test_each_has_its_own_order_of_fields_and_units(self) -> None:
+        old = b"00400000-00401000 r--p 00000000 00:00 0 \nRss: 4 kB\nOdd: 7\nSize: 4 kB\n"
+        new = text_of("sleep", "smaps").replace(b"VmFlags", b"Odd:                   8 kB\nVmFlags")
+        found = smapskit.parse_smaps_all(new + old)
+        assert [s[0].extra for s in found] == [{"Odd": 8}, {"Odd": 7}]
+        assert [smapskit.format_smaps(s).encode() for s in found] == [new, old]
+
+    @pytest.mark.parametrize("cut", [b"\nVmFlags", b"\nPss"])
+    def test_one_that_is_cut_within_its_last_record_is_refused(self, cut: bytes) -> None:
+        first = text_of("sleep", "smaps")
+        first = first[: first.rindex(cut) + 1]
+        text = first + text_of("awk", "smaps")
+        with pytest.raises(ParseError, match="expected the rest of a record, got another process"):
+            smapskit.parse_smaps_all(text)
+        sleep, awk = smapskit.parse_smaps_all(text, strict=False)
+        assert len(sleep) == len(smapskit.parse_smaps(text_of("sleep", "smaps"))) - 1
+        assert awk.mappings == smapskit.parse_smaps(text_of("awk", "smaps")).mappings
+        assert len(sleep.notes) == 1
+
+    def test_a_stream_refuses_another_process_when_it_comes(self) -> None:
+        text = text_of("sleep", "smaps") + text_of("awk", "smaps")
+        mappings = smapskit.iter_mappings(io.BytesIO(text))
+        count = len(smapskit.parse_smaps(text_of("sleep", "smaps")))
+        assert len([next(mappings) for _ in range(count - 1)]) == count - 1
+        with pytest.raises(ParseError, match="parse_smaps_all reads several"):
+            list(mappings)
+
+    def test_frames(self, tmp_path: Path) -> None:
+        names = ["sleep", "zoo"]
+        text = b"".join(text_of(name, "smaps") for name in names)
+        with pytest.raises(ParseError, match="parse_smaps_all reads several"):
+            smapskit.parse_frame(text)
+        found = smapskit.views.frames.parse_frames(text)
+        for name, frame in zip(names, found, strict=True):
+            pd.testing.assert_frame_equal(frame, smapskit.parse_frame(text_of(name, "smaps")))
+        capture = tmp_path / "several"
+        capture.write_bytes(text)
+        assert len(smapskit.load_frame([capture])) == sum(map(len, found))
+
+
+class TestWhatIsOneProcess:
+    """A boundary is a mapping wholly below the one before it, and nothing else."""
+
+    @pytest.mark.parametrize(
+        "ranges",
+        [
+            [b"7f00a000-7f00b000", b"7f00a000-7f00b000"],  # read twice
+            [b"7f00a000-7f00b000", b"7f009000-7f00c000"],  # merged meanwhile
+            [b"7f00a000-7f00b000", b"00400000-7f00a001"],
+            [b"7f00a000-7f00a000", b"7f00a000-7f00b000"],
+            [b"7f00a000-7f00a000", b"7f00a000-7f00a000"],
+            [b"00000000-00000000", b"00000000-00001000"],
+        ],
+    )
+    def test_torn_reads_are(self, ranges: list[bytes]) -> None:
+        text = records(*ranges)
+        assert len(smapskit.parse_smaps(text)) == len(ranges)
+        assert len(smapskit.parse_smaps_all(text)) == 1
+        assert len(list(smapskit.iter_mappings(io.BytesIO(text)))) == len(ranges)
+
+    @pytest.mark.parametrize(
+        "ranges",
+        [
+            [b"7f00a000-7f00b000", b"7f009000-7f00a000"],
+            [b"ffffffffff600000-ffffffffff601000", b"00400000-00401000"],
+            [b"7f00a000-7f00b000", b"00000000-00000000"],
+        ],
+    )
+    def test_wholly_below_is_not(self, ranges: list[bytes]) -> None:
+        text = records(*ranges)
+        assert [len(s) for s in smapskit.parse_smaps_all(text)] == [1, 1]
+        with pytest.raises(ParseError, match="expected one process"):
+            smapskit.parse_smaps(text)
+
+    @pytest.mark.usefixtures("any_reader")
+    @pytest.mark.parametrize("kind", [SMAPS, MAPS], ids=lambda kind: kind.name)
+    def test_what_was_read_live_is_never_split(self, kind: Kind) -> None:
+        text = b"".join(text_of(name, kind.name) for name in ("zoo", "sleep"))
+        snapshot = parse_pieces([text[:999], text[999:]], kind, None)
+        count = text.count(b"\n") if kind is MAPS else text.count(b"\nSize:")
+        assert len(snapshot) == count
+        assert len(snapshot.check()) == 1
+        if kind is SMAPS:
+            assert sums.read_sums([text])[""].totals.count == count
+            parts = [text_of("zoo", "smaps"), text_of("sleep", "smaps")]
+            frame = smapskit.views.frames.frame_of_parts(parts, "kB", Snapshot(()))
+            assert len(frame) == count
+
+
+class TestRollup:
+    def test_load(self, tmp_path: Path) -> None:
+        capture = tmp_path / "rollups"
+        capture.write_bytes(text_of("sleep", "smaps_rollup") + text_of("zoo", "smaps_rollup"))
+        found = smapskit.load_rollup_all(capture)
+        assert found == [
+            smapskit.load_rollup(FIXTURES / name / "smaps_rollup.txt") for name in ("sleep", "zoo")
+        ]
+        with pytest.raises(
+            ParseError, match="rollups: expected one process, got 2: load_rollup_all"
+        ):
+            smapskit.load_rollup(capture)
