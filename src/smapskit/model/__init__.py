@@ -1,1 +1,5 @@
-"""What is known about memory: records, classification, totals, differences. No text, no I/O."""
+"""
+What is known about memory: records, classification, totals, differences. No text, no I/O.
+
+The modules are not public: import names from `smapskit`.
+"""

@@ -25,6 +25,7 @@ def load_frame(
     paths: Iterable[str | os.PathLike[str]],
     unit: Unit = "kB",
     *,
+    strict: bool = True,
     workers: int | None = None,
     limit: int | None = None,
     progress: Callable[[int], object] | None = None,
@@ -37,6 +38,7 @@ def load_frame(
     Args:
         paths: of the captures.
         unit: as in `to_frame`.
+        strict: as in `load`.
         workers: number of processes; None for as many as there are cores.
         limit: as in `load`.
         progress: called with the number of captures read, from time to time.
@@ -55,7 +57,7 @@ def load_frame(
     unreadable: dict[str, str] = {}
     done = 0
     with _pool(workers if len(batches) > 1 else 1) as pool:
-        read = partial(_read, unit=unit, limit=limit)
+        read = partial(_read, unit=unit, strict=strict, limit=limit)
         results = map(read, batches) if pool is None else pool.map(read, batches)
         for batch, (part, reasons) in zip(batches, results, strict=True):
             parts += [] if part is None else [part]
@@ -79,7 +81,7 @@ def _pool(workers: int | None) -> Iterator[Executor | None]:
 
 
 def _read(
-    paths: list[str], unit: Unit, limit: int | None
+    paths: list[str], unit: Unit, *, strict: bool, limit: int | None
 ) -> tuple[DataFrame | None, dict[str, str]]:
     """Return one frame of some captures, and the reason by path for those not in it."""
     from smapskit.views import frames  # noqa: PLC0415
@@ -88,7 +90,7 @@ def _read(
     unreadable: dict[str, str] = {}
     for path in paths:
         try:
-            found += load_capture_frames(path, unit, limit=limit)
+            found += load_capture_frames(path, unit, strict=strict, limit=limit)
         except (SmapskitError, OSError) as error:
             unreadable[path] = str(error)
         except MemoryError:
