@@ -1,39 +1,56 @@
-"""The documentation's build; the tables come from the code they describe."""
+"""Sphinx configuration. Tables are generated from the code that they describe."""
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
+import sys
 from pathlib import Path
+from typing import Any, get_args
 
+import attrs
+from docutils import nodes
+from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import diff as difference
-from smapskit.cli import record as series
-from smapskit.cli import show
-from smapskit.cli import system as machine
+from smapskit.cli import diff, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
-from smapskit.model.mapping import KernelField, Mapping, Rollup, kernel_fields
+from smapskit.model.mapping import KernelField, Mapping, Rollup, Usage, kernel_fields
+from smapskit.model.totals import GroupName
 from smapskit.model.vmflags import VM_FLAGS
+from smapskit.version import __version__
+from smapskit.views.frames import Unit
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+import check_api  # noqa: E402  a script of this folder
 
 project = "smapskit"
 author = "The smapskit maintainers"
-release = version = smapskit.__version__
+release = version = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-man_pages = [("cli", "smapskit", "what the memory of a process is made of", author, 1)]
+man_pages = [("cli", "smapskit", "show what the memory of a process consists of", author, 1)]
 html_theme = "furo"
 html_title = f"smapskit {version}"
 today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
-html_extra_path = ["schema.json"]
+html_extra_path = ["schema.json", "schema-system.json"]
+default_role = "py:obj"
 autodoc_member_order = "bysource"
-autodoc_typehints = "signature"
-autodoc_preserve_defaults = True
-nitpicky = False
+autodoc_inherit_docstrings = False
 napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
+
+
+# ---- tables from the code ----------------------------------------------------------------
 
 
 def _table(headings: list[str], rows: list[list[str]]) -> str:
@@ -47,27 +64,38 @@ def _code(text: str) -> str:
 
 
 def _fields() -> str:
-    known = kernel_fields(Mapping) | kernel_fields(Rollup)
+    known = {**kernel_fields(Mapping), **kernel_fields(Rollup)}
 
     def row(field: KernelField) -> list[str]:
         return [
             _code(field.kernel_name),
             _code(field.attribute),
-            field.unit or "a number",
+            field.unit or "number",
             field.since,
             field.meaning,
         ]
 
-    headings = ["smaps", "attribute", "unit", "since kernel", "meaning"]
+    headings = ["Field", "Attribute", "Unit", "Since kernel", "Meaning"]
     return _table(headings, [row(field) for field in known.values()])
 
 
 def _names() -> str:
-    rows = [
-        [", ".join(map(_code, rule.example.split(", "))), _code(rule.backing.name), rule.why]
-        for rule in NAME_RULES
-    ]
-    return _table(["name", "backing", "what it is"], rows)
+    rows = []
+    for rule in NAME_RULES:
+        conditions = ["device major number 0"] if rule.only_major_0 else []
+        if rule.shared is not None:
+            conditions.append("shared" if rule.shared else "private")
+        if rule.writable is not None:
+            conditions.append("writable" if rule.writable else "not writable")
+        rows.append(
+            [
+                ", ".join(map(_code, rule.example.split(", "))),
+                "unknown" if rule.backing is None else _code(rule.backing.name),
+                ", ".join(conditions),
+                rule.reason,
+            ]
+        )
+    return _table(["Name", "Backing", "Only if", "Reason"], rows)
 
 
 def _dialects() -> str:
@@ -75,30 +103,31 @@ def _dialects() -> str:
         [dialect.name, _code(" ".join(dialect.headings)) if dialect.headings else "none"]
         for dialect in DIALECTS
     ]
-    return _table(["dialect", "header line"], rows)
+    return _table(["Dialect", "Header line"], rows)
 
 
 def _flags() -> str:
-    return _table(["code", "meaning"], [[_code(code), why] for code, why in VM_FLAGS.items()])
+    return _table(["Code", "Meaning"], [[_code(code), why] for code, why in VM_FLAGS.items()])
 
 
 def _help() -> str:
-    """What each command says of itself, for a page of any width."""
+    """Return the help text of each command, 80 columns wide."""
     os.environ["COLUMNS"] = "80"
-    parsers = {
-        "Tables, groups, JSON, CSV": show.parser(),
-        "The whole machine": machine.parser(),
-        "Differences": difference.parser(),
-        "Recording": series.record_parser(),
-        "Plots": series.plot_parser(),
+    commands = {
+        "Tables, groups, JSON, CSV": show,
+        "All processes": system,
+        "Differences": diff,
+        "Recordings": record,
+        "Plots": plot,
     }
     return "\n".join(
-        f"## {title}\n\n```text\n{parser.format_help()}```\n" for title, parser in parsers.items()
+        f"## {title}\n\n```text\n{command.build_parser().format_help()}```\n"
+        for title, command in commands.items()
     )
 
 
 def _generate(_app: Sphinx) -> None:
-    folder = Path(__file__).parent / "generated"
+    folder = HERE / "generated"
     folder.mkdir(exist_ok=True)
     pages = {
         "fields": _fields(),
@@ -111,5 +140,114 @@ def _generate(_app: Sphinx) -> None:
         (folder / f"{name}.md").write_text(text)
 
 
+# ---- API reference -----------------------------------------------------------------------
+
+
+def _literal(alias: Any) -> str:
+    return f"Literal[{', '.join(map(repr, get_args(alias)))}]"
+
+
+_ALIASES = {
+    "GroupName": _literal(GroupName),
+    "Unit": _literal(Unit),
+    "Progress": "Callable[[int, int], object]",
+}
+
+
+def _sign(
+    _app: Sphinx, what: str, _name: str, obj: Any, _options: Any, signature: Any, returns: Any
+) -> tuple[str | None, str | None]:
+    """Write the signature of a record from its fields; expand the aliases in any other."""
+    if what == "class" and attrs.has(obj):
+        return _signature_of_fields(obj), None
+    for alias, meaning in _ALIASES.items():
+        signature = signature and re.sub(rf"\b{alias}\b", meaning, signature)
+    return signature, returns
+
+
+def _signature_of_fields(record: type) -> str:
+    counters = {field.name for field in attrs.fields(Usage)}
+    parameters = []
+    has_counters = False
+    for field in attrs.fields(record):
+        if field.name in counters or "since" in field.metadata:
+            has_counters = has_counters or field.name != "size"
+        elif field.default is attrs.NOTHING:
+            parameters.append(field.name)
+        elif isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]
+            parameters.append(f"{field.name}=...")
+        else:
+            parameters.append(f"{field.name}={field.default!r}")
+    keyword_only = ["*"] if issubclass(record, Usage) else []
+    return f"({', '.join([*keyword_only, *parameters, *['**counters'] * has_counters])})"
+
+
+_TEXTS: dict[str, list[str]] = {}
+
+
+def _keep_attribute(
+    _app: Sphinx, what: str, name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Keep the text of an attribute, which napoleon would split at its first colon."""
+    if what in ("attribute", "property"):
+        _TEXTS[name] = list(lines)
+
+
+def _restore_attribute(
+    _app: Sphinx, what: str, name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
+    if what in ("attribute", "property"):
+        lines[:] = _TEXTS[name]
+
+
+def _describe_counters(
+    _app: Sphinx, what: str, name: str, _obj: Any, _options: Any, lines: list[str]
+) -> None:
+    """Describe a counter by what its declaration says."""
+    class_name, _, attribute = name.rpartition(".")
+    record = getattr(smapskit, class_name.rpartition(".")[2], None)
+    if what != "attribute" or not inspect.isclass(record) or not attrs.has(record):
+        return
+    field = getattr(attrs.fields(record), attribute, None)
+    if field is not None and "meaning" in field.metadata:
+        known = field.metadata
+        text = f"{known['meaning'][:1].upper()}{known['meaning'][1:]}"
+        unit = f" In {known['unit']}." if known["unit"] == "kB" else ""
+        source = ""
+        if "since" in known:
+            source = f" ``{known['kernel_name']}`` in smaps, since kernel {known['since']}."
+        lines[:] = [f"{text}.{unit}{source}", ""]
+
+
+def _link_public_names(
+    app: Sphinx, _env: BuildEnvironment, node: pending_xref, content: nodes.TextElement
+) -> nodes.Element | None:
+    """Link a type by the module that defines it to its public name."""
+    module, _, name = node.get("reftarget", "").rpartition(".")
+    if node.get("refdomain") != "py" or name not in smapskit.__all__:
+        return None
+    if module.partition(".")[0] not in ("", "smapskit"):  # collections.abc.Mapping
+        return None
+    domain = app.env.domains["py"]
+    found: nodes.Element | None = domain.resolve_xref(
+        app.env, node["refdoc"], app.builder, "obj", f"smapskit.{name}", node, content
+    )
+    return found
+
+
+def _check(app: Sphinx, error: Exception | None) -> None:
+    if error is None and app.builder.name == "html":
+        missing = check_api.problems(Path(app.outdir))
+        if missing:
+            raise ExtensionError("; ".join(missing))
+
+
 def setup(app: Sphinx) -> None:
+    """Connect the functions above."""
     app.connect("builder-inited", _generate)
+    app.connect("autodoc-process-signature", _sign)
+    app.connect("autodoc-process-docstring", _keep_attribute, priority=100)
+    app.connect("autodoc-process-docstring", _restore_attribute, priority=800)
+    app.connect("autodoc-process-docstring", _describe_counters, priority=900)
+    app.connect("missing-reference", _link_public_names)
+    app.connect("build-finished", _check, priority=900)  # after the inventory is written

@@ -1,5 +1,5 @@
 """
-Draw the pictures of the README and the documentation, from what has been captured.
+Draw the pictures of the README and the documentation from captures and recordings.
 
     python docs/pictures.py
 """
@@ -19,6 +19,7 @@ PAGEOUT = HERE.parent / "examples" / "pageout"
 
 
 def main() -> None:
+    """Draw all of them."""
     snapshot = smapskit.load(CAPTURES / "postgres" / "smaps.txt")
     process = smapskit.load(CAPTURES / "postgres" / "pmap.txt")
     named = attrs.evolve(snapshot, pid=process.pid, command="postgres -D data")
@@ -27,8 +28,9 @@ def main() -> None:
 
 
 def draw_pageout() -> None:
+    """Draw each recording of the page-out experiment."""
     sys.path.insert(0, str(PAGEOUT))
-    import graph  # noqa: PLC0415  the example is no package
+    import graph  # noqa: PLC0415  the example is not a package
 
     for run in sorted((PAGEOUT / "recorded").glob("*.csv")):
         figure = graph.draw(smapskit.Recording.load(run))

@@ -1,5 +1,5 @@
 """
-Bring docs/schema.json up to the fields that the records have.
+Update docs/schema.json from the fields of the records: names, meanings and units.
 
     python docs/schema.py
 """
@@ -16,25 +16,25 @@ SCHEMA = Path(__file__).parent / "schema.json"
 
 
 def main() -> None:
+    """Update the schema."""
     schema = json.loads(SCHEMA.read_text())
     known = {field.attribute: field for field in kernel_fields(Mapping).values()}
-    figures = [name for name, field in known.items() if field.unit != "codes"]
-    _complete(schema["$defs"]["mapping"], figures, known)
-    _complete(schema["$defs"]["totals"], [name for name in COUNTERS if name in known], known)
+    integers = [name for name, field in known.items() if field.unit != "codes"]
+    _update(schema["$defs"]["mapping"], integers, known)
+    _update(schema["$defs"]["totals"], [name for name in COUNTERS if name in known], known)
     SCHEMA.write_text(json.dumps(schema, indent=1, ensure_ascii=False) + "\n")
 
 
-def _complete(definition: dict[str, Any], names: list[str], known: dict[str, Any]) -> None:
+def _update(definition: dict[str, Any], names: list[str], known: dict[str, Any]) -> None:
     for name in names:
+        field = known[name]
+        unit = f", {field.unit}" if field.unit else ""
         if name not in definition["properties"]:
-            field = known[name]
-            unit = f", {field.unit}" if field.unit else ""
-            definition["properties"][name] = {
-                "type": ["integer", "null"],
-                "minimum": 0,
-                "description": f"{field.kernel_name}{unit}: {field.meaning}",
-            }
+            definition["properties"][name] = {"type": ["integer", "null"], "minimum": 0}
             definition["required"].append(name)
+        definition["properties"][name]["description"] = (
+            f"{field.kernel_name}{unit}: {field.meaning}"
+        )
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def read_system_frame(
         progress: called after each process.
 
     Returns:
-        As `concat`: pid and time are the index. `attrs["commands"]` has the command lines and
+        As `concat`, with pid and time as the index. `attrs["commands"]` has the command lines and
         `attrs["unreadable"]` the reason for each process that is missing, both by pid.
 
     Raises:

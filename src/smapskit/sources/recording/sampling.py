@@ -85,7 +85,7 @@ def record(
         on_sample: called with the rows of each sample, to show progress.
 
     Returns:
-        The recording. With `path` no samples are kept in memory: rows are read from the file
+        The recording. With `path` no samples are kept in memory; rows are read from the file
         when first accessed, and an OSError is raised if it has changed since.
 
     Raises:
