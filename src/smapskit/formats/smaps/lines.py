@@ -7,7 +7,7 @@ It tolerates traces of copying, keeps unknown fields, and raises every error of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -68,8 +68,41 @@ class RawRecord:
     """By the kernel's name."""
 
 
-def columns_of_records(records: Sequence[RawRecord]) -> Columns:
-    """Turn records into columns."""
+def columns_of_records(records: Iterable[RawRecord]) -> Iterator[Columns]:
+    """
+    Turn records into columns.
+
+    Columns have one order of unknown fields, from which each record's own order follows: there
+    is one part for each run of records whose orders agree.
+    """
+    run: list[RawRecord] = []
+    positions: dict[str, int] = {}
+    checked: set[tuple[str, ...]] = set()
+    for record in records:
+        names = tuple(record.extra)
+        if names and names not in checked:
+            if not _add_in_order(names, positions):
+                yield _columns(run)
+                run, checked, positions = [], set(), {}
+                _add_in_order(names, positions)
+            checked.add(names)
+        run.append(record)
+    if run:
+        yield _columns(run)
+
+
+def _add_in_order(names: Iterable[str], positions: dict[str, int]) -> bool:
+    """Append unknown names to the order; return whether all are in ascending order."""
+    last = -1
+    for name in names:
+        position = positions.setdefault(name, len(positions))
+        if position < last:
+            return False
+        last = position
+    return True
+
+
+def _columns(records: Sequence[RawRecord]) -> Columns:
     values = columns_of_dicts([record.values for record in records])
     sizes = values.get("size") or [None] * len(records)
     values["size"] = [
@@ -113,6 +146,8 @@ class LineParser:
         self._headers: list[re.Match[bytes]] = []
         # Most field lines occur again in other records: what they mean is cached.
         self._seen: dict[bytes, tuple[str, str, Any]] = {}
+        self.before_error: list[RawRecord] = []
+        """The records that were complete when `parse` raised an error."""
         self._record: RawRecord | None = None
         self._complete: list[str] = []
         """The names of the fields of the last complete record."""
@@ -161,6 +196,7 @@ class LineParser:
             except ParseError:
                 is_last = number - first == len(lines) - 1
                 if self.strict or not (is_partial and is_last):
+                    self.before_error = complete
                     raise
         self._number = first + len(lines) - 1
         if lines:
@@ -220,7 +256,11 @@ class LineParser:
             return []
         if self.file.has_fields and not record.names:
             raise self._error("expected fields such as 'Rss: N kB', got another header line")
-        self._record, self._complete = None, record.names
+        self._record = None
+        if self.file is ROLLUP and self._is_truncated(record):  # each record is a process
+            self._reject_or_note("expected the rest of a record, got another process")
+            return []
+        self._complete = record.names
         return [record]
 
     def _begin_record(self, header: re.Match[bytes]) -> RawRecord:

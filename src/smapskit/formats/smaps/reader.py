@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from smapskit.errors import ParseError
 from smapskit.formats.smaps.chunks import split_between_records
 from smapskit.formats.smaps.files import ProcFile
 from smapskit.formats.smaps.layout import Layout
@@ -80,7 +81,7 @@ class ColumnReader:
             chunks: the text in chunks of any size.
 
         Raises:
-            ParseError: with source and line, when the malformed line is reached.
+            ParseError: with source and line, after the records before the malformed line.
         """
         for chunk in split_between_records(chunks):
             self._ends_in_newline = chunk.endswith(b"\n")
@@ -95,14 +96,15 @@ class ColumnReader:
                 lines = chunk.split(b"\n")
                 if self._ends_in_newline:
                     lines.pop()
-                records = self._lines.parse(lines, is_partial=not self._ends_in_newline)
-            if records:
-                yield columns_of_records(records)
+                try:
+                    records = self._lines.parse(lines, is_partial=not self._ends_in_newline)
+                except ParseError:
+                    yield from columns_of_records(self._lines.before_error)
+                    raise
+            yield from columns_of_records(records)
             if columns is not None:
                 yield columns
-        records = self._lines.finish()
-        if records:
-            yield columns_of_records(records)
+        yield from columns_of_records(self._lines.finish())
 
     def _parse_uniform(self, chunk: bytes) -> Columns | None:
         """Parse a chunk by columns; None where it must be parsed line by line."""
