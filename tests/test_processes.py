@@ -22,6 +22,8 @@ from smapskit.views import frames
 NAMES = [folder.name for folder in PROCESSES]
 RECORD = b"%b rw-p 00000000 00:00 0 \nSize:                  4 kB\nRss:                   4 kB\n"
 
+HIGH, MIDDLE, LOW = b"7f00a000-7f00b000", b"00500000-00501000", b"00400000-00401000"
+
 Parse = Callable[[bytes], Snapshot]
 ParseAll = Callable[[bytes], list[Snapshot]]
 FILES: dict[str, tuple[Parse, ParseAll]] = {
@@ -170,6 +172,16 @@ class TestWhatIsOneProcess:
         assert [len(s) for s in smapskit.parse_smaps_all(text)] == [1, 1]
         with pytest.raises(ParseError, match="expected one process"):
             smapskit.parse_smaps(text)
+
+    def test_one_that_is_cut_within_its_only_record_is_refused(self) -> None:
+        whole = [records(range_) + b"Pss:                   4 kB\n" for range_ in (HIGH, LOW)]
+        cut = records(MIDDLE)
+        assert [len(s) for s in smapskit.parse_smaps_all(b"".join(whole))] == [1, 1]
+        for text in (whole[0] + cut, whole[0] + cut + whole[1]):
+            with pytest.raises(ParseError, match=r"expected Pss next, got the end of the text"):
+                smapskit.parse_smaps_all(text)
+            sizes = [len(s) for s in smapskit.parse_smaps_all(text, strict=False)]
+            assert sizes == [1, 0, 1][: len(sizes)]
 
     @pytest.mark.usefixtures("any_parser")
     @pytest.mark.parametrize("file", [SMAPS, MAPS], ids=lambda file: file.name)

@@ -134,6 +134,7 @@ class LineParser:
         strict: bool = True,
         expected: Expected = Expected.ANY,
         first_line: int = 1,
+        names_before: Sequence[str] = (),
     ) -> None:
         self.file = file
         self.source = source
@@ -149,8 +150,8 @@ class LineParser:
         self.before_error: list[RawRecord] = []
         """The records that were complete when `parse` raised an error."""
         self._record: RawRecord | None = None
-        self._complete: list[str] = []
-        """The names of the fields of the last complete record."""
+        self.names_before = list(names_before)
+        """The names of the fields of the last complete record, in this text or before it."""
         self._number = first_line - 1
         self.previous_start = 0
         """First address of the last mapping."""
@@ -218,7 +219,7 @@ class LineParser:
         self._number, self._line = self._number + 1, header_line
         complete = self._end_record()
         self._number += count - 1
-        self._complete = names
+        self.names_before = names
         self.previous_start = last_start
         self._has_records = True
         return complete
@@ -231,9 +232,10 @@ class LineParser:
                 raise self._error(f"{EXPECTED_HEADER}, got none")
             return []
         if self._is_truncated(record):
-            names = ", ".join(self._complete[len(record.names) :][:3]) or "its fields"
+            names = ", ".join(self.names_before[len(record.names) :][:3]) or "its fields"
             self._reject_or_note(f"expected {names} next, got the end of the text")
             return []
+        self.names_before = record.names
         return [record]
 
     def learn(self, styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes]]) -> None:
@@ -260,7 +262,7 @@ class LineParser:
         if self.file is ROLLUP and self._is_truncated(record):  # each record is a process
             self._reject_or_note("expected the rest of a record, got another process")
             return []
-        self._complete = record.names
+        self.names_before = record.names
         return [record]
 
     def _begin_record(self, header: re.Match[bytes]) -> RawRecord:
@@ -360,7 +362,7 @@ class LineParser:
     def _is_truncated(self, record: RawRecord) -> bool:
         if not self.file.has_fields:
             return False
-        names, complete = record.names, self._complete
+        names, complete = record.names, self.names_before
         return not names or (len(names) < len(complete) and complete[: len(names)] == names)
 
     def _skip_line(self, line: bytes) -> None:

@@ -8,7 +8,7 @@ at a time (`uniform`). A chunk that is different is parsed line by line (`lines`
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from smapskit.errors import ParseError
@@ -37,6 +37,7 @@ class ColumnReader:
         strict: bool = True,
         expected: Expected = Expected.ANY,
         first_line: int = 1,
+        names_before: Sequence[str] = (),
     ) -> None:
         """
         Prepare to read one text.
@@ -47,9 +48,16 @@ class ColumnReader:
             strict: see `parse_smaps`.
             expected: how many processes the text may contain.
             first_line: the number of its first line in errors.
+            names_before: the fields of the record before it, which tell whether the first
+                record is truncated.
         """
         self._lines = LineParser(
-            file, source, strict=strict, expected=expected, first_line=first_line
+            file,
+            source,
+            strict=strict,
+            expected=expected,
+            first_line=first_line,
+            names_before=names_before,
         )
         self._expected = expected
         self._template: Template | None = None
@@ -72,6 +80,11 @@ class ColumnReader:
     def layout(self) -> Layout:
         """How the text read so far is laid out."""
         return self._lines.layout
+
+    @property
+    def last_names(self) -> list[str]:
+        """The names of the fields of the last complete record."""
+        return self._lines.names_before
 
     def columns(self, chunks: Iterable[bytes]) -> Iterator[Columns]:
         """
