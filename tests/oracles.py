@@ -70,7 +70,7 @@ def rollup(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
         its = smapskit.read_rollup(pid)
     except smapskit.Unsupported as error:
         raise Absent from error
-    yield from snapshot.check(its)
+    yield from map(str, snapshot.check(its))
 
 
 def again(snapshot: Snapshot, _pid: int, text: bytes) -> Iterator[str]:

@@ -6,8 +6,9 @@ import attrs
 import pytest
 
 import smapskit
-from smapskit import Backing, ChangeKind, Mapping, Permissions, Sharing, Snapshot
+from smapskit import Backing, ChangeKind, InconsistencyKind, Mapping, Permissions, Sharing, Snapshot
 from smapskit.model.mapping import COUNTERS
+from smapskit.model.totals import GroupName
 
 
 def mapping(
@@ -93,7 +94,7 @@ class TestGroups:
             ("pathname", {"/bin/x": 3, "": 4, "[vdso]": 8}),
         ],
     )
-    def test_by_name(self, key: str, groups: dict[object, int]) -> None:
+    def test_by_name(self, key: GroupName, groups: dict[object, int]) -> None:
         found = smapskit.group_by(self.MAPPINGS, key)
         assert {group: total.rss for group, total in found.items()} == groups
         assert list(found) == list(groups)
@@ -104,7 +105,7 @@ class TestGroups:
 
     def test_by_something_else(self) -> None:
         with pytest.raises(ValueError, match="expected one of backing, sharing, perms, pathname"):
-            smapskit.group_by(self.MAPPINGS, "colour")
+            smapskit.group_by(self.MAPPINGS, "colour")  # type: ignore[call-overload]
 
 
 class TestDiff:
@@ -219,10 +220,15 @@ class TestSnapshot:
                 mapping(0x1000),
             )
         )
-        assert torn.check() == [
-            "9000-a000 overlaps the mapping before it",
-            "1000-2000 stands behind a higher address",
-            "8000-a000 has Rss 5 kB, but its four parts make 4 kB",
+        first, second, third = torn
+        assert [(fault.kind, fault.mapping, str(fault)) for fault in torn.check()] == [
+            (InconsistencyKind.OVERLAP, second, "9000-a000 overlaps the mapping before it"),
+            (InconsistencyKind.ORDER, third, "1000-2000 follows a mapping at a higher address"),
+            (
+                InconsistencyKind.RSS,
+                first,
+                "8000-a000 has Rss 5 kB, but the sum of its four parts is 4 kB",
+            ),
         ]
 
     def test_a_person_can_read_it(self) -> None:

@@ -135,7 +135,7 @@ class TestRefused:
             (b"Name:\tcat\nUmask:\t0022\n", "got /proc/PID/status"),
             (kernels.HEADER.replace("/usr/bin/head", "[rollup]").encode(), "load_rollup reads it"),
             (b"\x7fELF\x02\x01\x01" + bytes(500), "expected a row such as"),
-            (b"Rss: 4 kB\n", "the beginning is cut"),
+            (b"Rss: 4 kB\n", "the beginning is truncated"),
         ],
     )
     def test_by_name_where_it_is_known(self, text: bytes, message: str) -> None:
@@ -148,7 +148,7 @@ class TestRefused:
     def test_damaged_compression(self, compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
         damaged = tmp_path / "x.gz"
         damaged.write_bytes(compress(SMAPS)[:-40])
-        with pytest.raises(ParseError, match=r"x\.gz: expected whole \w+ data"):
+        with pytest.raises(ParseError, match=r"x\.gz: expected complete \w+ data"):
             smapskit.load(damaged)
 
     def test_more_than_the_limit(self) -> None:
@@ -159,7 +159,7 @@ class TestRefused:
 
     def test_compressed_text_has_a_limit_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert captures.MAX_BYTES == 256 * 2**20
-        monkeypatch.setattr(captures, "LIMIT", 50_000)
+        monkeypatch.setattr(captures, "MAX_BYTES", 50_000)
         compressed = gzip.compress(SMAPS)
         with pytest.raises(ParseError, match=r"at most 50,000 bytes: limit= \(--limit\)"):
             smapskit.load(io.BytesIO(compressed))

@@ -11,8 +11,7 @@ import pytest
 from pmap_tool import LAYOUTS, MOVED_BY_PMAP, in_ascii, moved_as_in, named
 
 import smapskit
-from smapskit import Mapping
-from smapskit.formats.pmap.read import Note.CUMULATIVE_TOTALS
+from smapskit import Mapping, Note
 from smapskit.model.mapping import COUNTERS
 
 ROUNDED_DOWN_PER_RECORD = {"pss", "pss_dirty", "swap_pss"}

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from smapskit import Backing, Device, Mapping, Permissions, Sharing
-from smapskit.model.backing import NAME_RULES
+from smapskit.model.backing import NAME_RULES, NameRule
 
 
 def mapping(name: str, perms: str = "rw-p", device: str = "00:01", **known: object) -> Mapping:
@@ -142,8 +144,18 @@ def test_deleted_is_the_kernels_word(name: str, deleted: bool) -> None:
     assert mapping(name).is_deleted == deleted
 
 
-@pytest.mark.parametrize("rule", NAME_RULES, ids=lambda rule: rule.example)
-def test_each_example_of_the_documented_table_is_classed_as_it_says(rule: object) -> None:
-    for example in rule.example.replace("(no name)", "").split(", "):  # type: ignore[attr-defined]
-        perms = "rw-s" if "shm" in example else "rw-p"
-        assert mapping(example, perms).backing is rule.backing  # type: ignore[attr-defined]
+PERMS = ["".join(perms) for perms in itertools.product("r-", "w-", "x-", "sp")]
+
+
+def allows(rule: NameRule, perms: str) -> bool:
+    return rule.shared in (None, perms[3] == "s") and rule.writable in (None, perms[1] == "w")
+
+
+@pytest.mark.parametrize("position", range(len(NAME_RULES)), ids=lambda at: NAME_RULES[at].example)
+def test_each_example_of_the_documented_table_has_the_backing_of_its_row(position: int) -> None:
+    rule = NAME_RULES[position]
+    same = [r for r in NAME_RULES[:position] if rule.example in r.example.split(", ")]
+    perms = [p for p in PERMS if allows(rule, p) and not any(allows(r, p) for r in same)]
+    assert perms
+    for example in rule.example.replace("(no name)", "").split(", "):
+        assert {mapping(example, p).backing for p in perms} == {rule.backing}

@@ -6,13 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from support.readers import parse_lines
 
 import smapskit
 from conftest import CORPUS, corpus
 from smapskit import ParseError
-from smapskit.formats.smaps.files import SMAPS
-from smapskit.formats.smaps.lines import Reader, to_mapping
-from smapskit.formats.smaps.parse import split_lines
 
 pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the folder of captures is not here")
 
@@ -61,12 +59,10 @@ def test_is_read_whole(file: Path) -> None:
 
 
 @pytest.mark.parametrize("file", corpus("smaps"), ids=by_name)
-def test_both_readers_agree(file: Path) -> None:
+def test_both_parsers_agree(file: Path) -> None:
     data = file.read_bytes()
-    reader = Reader(SMAPS, None)
-    slowly = tuple(map(to_mapping, reader.read(split_lines(data.replace(b"\r\n", b"\n")))))
-    quickly = [m for snapshot in smapskit.parse_smaps_all(data) for m in snapshot]
-    assert tuple(quickly) == slowly
+    found = [m for snapshot in smapskit.parse_smaps_all(data) for m in snapshot]
+    assert tuple(found) == parse_lines(data.replace(b"\r\n", b"\n"))
 
 
 @pytest.mark.parametrize("file", corpus("rollup"), ids=by_name)

@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 import smapskit
-from smapskit import Note
 from conftest import HERE
-from smapskit import ProcessNotFound, Recording, cli
-from smapskit.sources import process, procfs
-from smapskit.sources import system as machine
+from smapskit import Note, ProcessNotFound, Recording, cli
+from smapskit.cli import system as system_command
+from smapskit.sources import process, procfs, system
+from smapskit.sources.readahead import read_ahead
 from smapskit.sources.recording import Sample
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads live processes")
@@ -136,9 +136,9 @@ READERS: list[Callable[[int], object]] = [
     smapskit.read,
     smapskit.read_maps,
     smapskit.read_frame,
-    process.read_sums,
-    lambda pid: process.read_sums(pid, "pathname"),
-    lambda pid: process.read_sums(pid, lambda mapping: mapping.pathname),
+    lambda pid: process.read_sums_text(pid, None, procfs.PROC),
+    lambda pid: process.read_sums_text(pid, "pathname", procfs.PROC),
+    lambda pid: process.read_sums_text(pid, lambda mapping: mapping.pathname, procfs.PROC),
     lambda pid: next(smapskit.sample(pid)),
     smapskit.record,
     print_table,
@@ -324,14 +324,16 @@ class TestRecord:
             if len(seen) == 4:
                 raise KeyboardInterrupt
 
-        kept = smapskit.record(sleeper.pid, 0.02, path=tmp_path / name, on_sample=act)
-        assert [event for _, event in kept.markers] == ["exec: sleep 1000"]
+        with pytest.raises(KeyboardInterrupt):
+            smapskit.record(sleeper.pid, 0.02, path=tmp_path / name, on_sample=act)
+        kept = Recording.load(tmp_path / name)
+        assert [marker for _, marker in kept.markers] == ["exec: sleep 1000"]
         assert (kept.command or "").startswith(sys.executable)
         first, second, third, fourth = seen
         assert [row.marker for row in third] == ["exec: sleep 1000", ""]
         assert [len(rows) for rows in (first, second, fourth)] == [1, 1, 1]
         assert (second[0].totals.rss or 0) > 2 * (third[1].totals.rss or 0)
-        assert Recording.load(tmp_path / name) == kept
+        assert tuple(kept.rows) == tuple(row for rows in seen for row in rows)
 
     def test_exec_while_it_is_read_is_an_event_before_that_sample(
         self, sleeper: subprocess.Popen[str], during_read: Callable[[Callable[[], object]], None]
@@ -345,7 +347,8 @@ class TestRecord:
             else:
                 raise KeyboardInterrupt
 
-        smapskit.record(sleeper.pid, 0.02, on_sample=act)
+        with pytest.raises(KeyboardInterrupt):
+            smapskit.record(sleeper.pid, 0.02, on_sample=act)
         assert [row.marker for row in seen[1]] == ["exec: sleep 1000", ""]
         assert (seen[0][0].totals.rss or 0) > 2 * (seen[1][1].totals.rss or 0)
 
@@ -412,7 +415,7 @@ children = []
 recording = smapskit.record(second.pid, 0.02, on_sample=act)
 children[0].kill()
 children[0].wait()
-print(json.dumps([sampled, len(recording.rows), [event for _, event in recording.markers]]))
+print(json.dumps([sampled, len(recording.rows), [text for _, text in recording.markers]]))
 """
 
 
@@ -503,8 +506,8 @@ class TestErrors:
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         unreadable = {pid: f"not permitted to read the smaps of process {pid}" for pid in (7, 77)}
-        found = machine.Survey((), {}, unreadable)
-        monkeypatch.setattr(machine, "survey", lambda *_, **__: found)
+        found = system.SystemUsage((), {}, unreadable)
+        monkeypatch.setattr(system_command, "read_system", lambda *_, **__: found)
         assert cli.main(["--all"]) == 0
         expected = "2 more could not be read (not permitted to read the smaps of process PID)"
         assert capsys.readouterr().err == f"smapskit: {expected}\n"
@@ -543,6 +546,22 @@ class TestThreads:
         assert descriptors() == before
         assert threading.enumerate() == threads
 
+    def test_a_large_process_in_chunks_is_whole(self, many: int) -> None:
+        chunks = list(procfs.ProcessText(many, "smaps"))
+        assert len(chunks) > 2
+        snapshot = smapskit.read(many)
+        assert snapshot.check() == []
+        assert [m.start for m in snapshot] == [m.start for m in smapskit.read_maps(many)]
+        assert len(smapskit.read_frame(many)) == len(snapshot) > 5000
+
+    def test_read_ahead_leaves_no_thread(self) -> None:
+        before = threading.enumerate()
+        with Path("/dev/zero").open("rb", buffering=0) as file:
+            chunks = read_ahead(file.fileno(), b"first")
+            assert [next(chunks), len(next(chunks))] == [b"first", 1 << 20]
+            chunks.close()  # type: ignore[attr-defined]
+        assert threading.enumerate() == before
+
     def test_a_failing_read_is_raised_where_the_text_is_wanted(self) -> None:
         before = descriptors()
         with pytest.raises(IsADirectoryError):
@@ -553,7 +572,7 @@ class TestThreads:
 def read_folder() -> Iterator[bytes]:
     folder = os.open("/proc/self", os.O_RDONLY)
     try:
-        yield from procfs._read_ahead(folder, b"first")
+        yield from read_ahead(folder, b"first")
     finally:
         os.close(folder)
 

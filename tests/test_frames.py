@@ -15,14 +15,15 @@ import strategies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pmap_tool import MOVED_BY_OTHERS
+from support.readers import parse_uniform
 from test_live import MANY, stopped
 
 import smapskit
 from conftest import FIXTURES, corpus
 from smapskit import Backing, Snapshot
-from smapskit.formats.smaps.chunks import whole_records
 from smapskit.formats.smaps.files import SMAPS
-from smapskit.formats.smaps.parse import parse_pieces
+from smapskit.formats.smaps.parse import read_snapshot
+from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.model.mapping import COUNTERS
 from smapskit.views import frames
 
@@ -180,8 +181,8 @@ class TestFromText:
             frame = smapskit.parse_frame(data, "MiB", source="x")
             pd.testing.assert_frame_equal(frame, found[0])
 
-    def test_takes_the_fast_way_for_what_kernels_write(self, process_folder: Path) -> None:
-        assert frames._columns_of_parts([(process_folder / "smaps.txt").read_bytes()]) is not None
+    def test_the_text_of_a_kernel_is_parsed_by_columns(self, process_folder: Path) -> None:
+        assert parse_uniform((process_folder / "smaps.txt").read_bytes()) is not None
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.data())
@@ -197,17 +198,14 @@ class TestFromText:
         else:
             pd.testing.assert_frame_equal(smapskit.parse_frame(text), expected)
         try:
-            expected = parse_pieces([text], SMAPS, None).to_frame()
+            expected = read_snapshot([text], SMAPS, None).to_frame()
         except smapskit.ParseError:
             with pytest.raises(smapskit.ParseError):
-                frames.frame_of_parts(whole_records([text]), "kB", Snapshot(()))
+                frames.from_columns(ColumnReader(SMAPS).columns([text]))
         else:
-            parts = frames.frame_of_parts(
-                whole_records([text[:99], text[99:200], text[200:]]),
-                "kB",
-                Snapshot(()),
-            )
-            pd.testing.assert_frame_equal(parts, expected)
+            chunks = [text[:99], text[99:200], text[200:]]
+            frame = frames.from_columns(ColumnReader(SMAPS).columns(chunks))
+            pd.testing.assert_frame_equal(frame, expected)
 
     def test_errors_are_those_of_the_parser(self) -> None:
         with pytest.raises(smapskit.ParseError, match=r"a\.txt, line 1: expected a line like"):

@@ -11,13 +11,10 @@ import pytest
 import strategies
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.readers import parse_lines, parse_uniform
 
 import smapskit
 from smapskit import ParseError, Snapshot
-from smapskit.formats.smaps.files import SMAPS
-from smapskit.formats.smaps.lines import Reader, to_mapping
-from smapskit.formats.smaps.parse import split_lines
-from smapskit.formats.smaps.uniform import read_at_once
 from smapskit.model.mapping import COUNTERS
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -27,10 +24,6 @@ SEEDS = [
     for file in sorted((FIXTURES / folder).glob("*.txt"))
 ]
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def slowly(text: bytes) -> tuple[smapskit.Mapping, ...]:
-    return tuple(map(to_mapping, Reader(SMAPS, None).read(split_lines(text))))
 
 
 @RELAXED
@@ -43,13 +36,13 @@ def test_parse_and_format_is_the_identity(text: bytes) -> None:
 
 @RELAXED
 @given(strategies.smaps(uniform=True))
-def test_the_fast_way_reads_uniform_texts_as_the_slow_way_does(text: bytes) -> None:
-    at_once = read_at_once([text], SMAPS)
-    expected = slowly(text)
-    if at_once is not None:
-        assert tuple(at_once[0]) == expected
+def test_the_uniform_parser_reads_uniform_texts_as_the_line_parser_does(text: bytes) -> None:
+    found = parse_uniform(text)
+    expected = parse_lines(text)
+    if found is not None:
+        assert found == expected
     else:
-        # Only for figures that are wider than their column, inodes of too many digits, and
+        # Only for numbers that are wider than their column, inodes of too many digits, and
         # flags that are not at the end.
         last = text.splitlines()[-1] if text else b""
         assert (
@@ -61,11 +54,11 @@ def test_the_fast_way_reads_uniform_texts_as_the_slow_way_does(text: bytes) -> N
 
 @RELAXED
 @given(st.data())
-def test_the_fast_way_refuses_what_the_slow_way_reads_otherwise(data: st.DataObject) -> None:
+def test_the_uniform_parser_never_reads_other_values(data: st.DataObject) -> None:
     text = data.draw(strategies.mutated(data.draw(strategies.smaps())))
-    at_once = read_at_once([text], SMAPS)
-    if at_once is not None:
-        assert tuple(at_once[0]) == slowly(text)
+    found = parse_uniform(text)
+    if found is not None:
+        assert found == parse_lines(text)
 
 
 @RELAXED

@@ -26,10 +26,8 @@ from pmap_tool import (
 from test_trust import MAPPER
 
 import smapskit
-from smapskit import Note
 from conftest import FIXTURES
-from smapskit import AccessDenied, ProcessNotFound, Unsupported
-from smapskit.sources import process
+from smapskit import AccessDenied, Note, ProcessNotFound, Unsupported
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the /proc of Linux")
 
@@ -187,7 +185,7 @@ class TestWhatCannotBeRead:
         assert "run as its user or as root" in run.stdout
 
     def test_no_procfs(self, tmp_path: Path) -> None:
-        with pytest.raises(Unsupported, match="no Linux procfs"):
+        with pytest.raises(Unsupported, match="is not a Linux procfs"):
             smapskit.read(1, proc=tmp_path)
 
     def test_a_kernel_without_smaps(self, tmp_path: Path) -> None:

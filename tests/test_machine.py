@@ -17,7 +17,7 @@ import pytest
 import smapskit
 from conftest import FIXTURES, unmeasured
 from smapskit import cli
-from smapskit.sources import system as machine
+from smapskit.sources import system
 
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads live processes")
 CAPTURES = [p for p in sorted(FIXTURES.glob("*/*.txt")) if p.name != "smaps_rollup.txt"]
@@ -73,7 +73,7 @@ class TestSurvey:
         assert "this kernel has no /proc/PID/smaps" in found.unreadable[8]
 
     def test_without_procfs(self, tmp_path: Path) -> None:
-        with pytest.raises(smapskit.Unsupported, match="no Linux procfs"):
+        with pytest.raises(smapskit.Unsupported, match="is not a Linux procfs"):
             system.read_system(proc=tmp_path)
 
 
@@ -128,7 +128,7 @@ class TestCommand:
 @needs_linux
 def test_every_mapping_of_every_process_as_one_frame(sleeper: int) -> None:
     seen: list[tuple[int, int]] = []
-    frame = smapskit.read_system_frame(on_sample=lambda number, count: seen.append((number, count)))
+    frame = smapskit.read_system_frame(progress=lambda number, count: seen.append((number, count)))
     assert frame.index.names == ["pid", "time"]
     assert len(frame.loc[sleeper]) == len(smapskit.read(sleeper))
     assert frame.attrs["commands"][sleeper].startswith("sh -c")
@@ -153,9 +153,7 @@ class TestLoadFrames:
             path.write_bytes(text)
         (tmp_path / "bad.txt").write_text("nonsense")
         seen: list[int] = []
-        frame = smapskit.load_frame(
-            [*paths, tmp_path / "bad.txt"], workers=2, on_sample=seen.append
-        )
+        frame = smapskit.load_frame([*paths, tmp_path / "bad.txt"], workers=2, progress=seen.append)
         assert len(frame) == 130 * len(smapskit.parse_smaps(text))
         assert frame["source"].nunique() == 130
         (reason,) = frame.attrs["unreadable"].values()

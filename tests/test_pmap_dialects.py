@@ -5,10 +5,7 @@ from __future__ import annotations
 import pytest
 
 import smapskit
-from smapskit import Note
-from smapskit import Backing, ParseError, Permissions, Snapshot
-from smapskit import text as texts
-from smapskit.formats.pmap import read as room
+from smapskit import Backing, Note, ParseError, Permissions, Snapshot
 
 EXTENDED = """\
 42:   ./a.out x

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 import smapskit
-from smapskit import Mapping, ParseError
+from smapskit import Mapping, Note, ParseError
 from smapskit.formats.pmap.columns import COLUMN_OF_WORD, COLUMNS
-from smapskit.formats.pmap.read import Note.TRAILING_TEXT
 
 ROOT = Path(__file__).parent.parent
 EXTENDED = """\

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import io
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from support.readers import uniform_parser
 
 import smapskit
 from conftest import FIXTURES, PROCESSES
-from smapskit import ParseError, Snapshot
-from smapskit.formats.smaps import sums
-from smapskit.formats.smaps.files import MAPS, SMAPS, ChangeKind
-from smapskit.formats.smaps.parse import parse_pieces
+from smapskit import Note, ParseError, Snapshot
+from smapskit.formats.smaps.files import MAPS, SMAPS, ProcFile
+from smapskit.formats.smaps.parse import read_snapshot
+from smapskit.formats.smaps.reader import ColumnReader
+from smapskit.model.totals import group_columns
+from smapskit.views import frames
 
 NAMES = [folder.name for folder in PROCESSES]
 RECORD = b"%b rw-p 00000000 00:00 0 \nSize:                  4 kB\nRss:                   4 kB\n"
+
+HIGH, MIDDLE, LOW = b"7f00a000-7f00b000", b"00500000-00501000", b"00400000-00401000"
 
 Parse = Callable[[bytes], Snapshot]
 ParseAll = Callable[[bytes], list[Snapshot]]
@@ -36,13 +40,13 @@ def text_of(name: str, file: str) -> bytes:
     return (FIXTURES / name / f"{file}.txt").read_bytes()
 
 
-@pytest.fixture(params=[False, True], ids=["by lines", "at once"])
-def any_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (sums, sys.modules["smapskit.formats.smaps.parse"]):
-        monkeypatch.setattr(module, "is_worth_it", lambda _size: request.param)
+@pytest.fixture(params=[False, True], ids=["line parser", "uniform parser"])
+def any_parser(request: pytest.FixtureRequest) -> Iterator[None]:
+    with uniform_parser(is_used=request.param):
+        yield
 
 
-@pytest.mark.usefixtures("any_reader")
+@pytest.mark.usefixtures("any_parser")
 @pytest.mark.parametrize("file", FILES)
 class TestSeveral:
     @pytest.mark.parametrize("names", [NAMES, NAMES[::-1], ["sleep", "sleep"], ["zoo", "java"]])
@@ -82,12 +86,12 @@ class TestSeveral:
             smapskit.load(capture)
 
 
-@pytest.mark.usefixtures("any_reader")
+@pytest.mark.usefixtures("any_parser")
 class TestSmaps:
     def test_what_follows_from_the_whole_text_is_noted_for_each(self) -> None:
         text = (text_of("sleep", "smaps") + text_of("awk", "smaps")).replace(b"\n", b"\r\n")
         found = smapskit.parse_smaps_all(text)
-        assert [s.notes for s in found] == [("the text has CRLF line ends",)] * 2
+        assert [s.notes for s in found] == [(Note.CRLF,)] * 2
         assert found[1].mappings == smapskit.parse_smaps(text_of("awk", "smaps")).mappings
 
     def test_a_note_is_on_its_own_process_alone(self) -> None:
@@ -107,7 +111,7 @@ class TestSmaps:
         first = text_of("sleep", "smaps")
         first = first[: first.rindex(cut) + 1]
         text = first + text_of("awk", "smaps")
-        with pytest.raises(ParseError, match="expected the rest of a record, got another process"):
+        with pytest.raises(ParseError, match=r"expected \w+.* next, got the end of the text"):
             smapskit.parse_smaps_all(text)
         sleep, awk = smapskit.parse_smaps_all(text, strict=False)
         assert len(sleep) == len(smapskit.parse_smaps(text_of("sleep", "smaps"))) - 1
@@ -127,7 +131,7 @@ class TestSmaps:
         text = b"".join(text_of(name, "smaps") for name in names)
         with pytest.raises(ParseError, match="parse_smaps_all reads several"):
             smapskit.parse_frame(text)
-        found = smapskit.views.frames.parse_frames(text)
+        found = frames.parse_frames(text)
         for name, frame in zip(names, found, strict=True):
             pd.testing.assert_frame_equal(frame, smapskit.parse_frame(text_of(name, "smaps")))
         capture = tmp_path / "several"
@@ -169,18 +173,28 @@ class TestWhatIsOneProcess:
         with pytest.raises(ParseError, match="expected one process"):
             smapskit.parse_smaps(text)
 
-    @pytest.mark.usefixtures("any_reader")
-    @pytest.mark.parametrize("kind", [SMAPS, MAPS], ids=lambda kind: kind.name)
-    def test_what_was_read_live_is_never_split(self, kind: Kind) -> None:
-        text = b"".join(text_of(name, kind.name) for name in ("zoo", "sleep"))
-        snapshot = parse_pieces([text[:999], text[999:]], kind, None)
-        count = text.count(b"\n") if kind is MAPS else text.count(b"\nSize:")
+    def test_one_that_is_cut_within_its_only_record_is_refused(self) -> None:
+        whole = [records(range_) + b"Pss:                   4 kB\n" for range_ in (HIGH, LOW)]
+        cut = records(MIDDLE)
+        assert [len(s) for s in smapskit.parse_smaps_all(b"".join(whole))] == [1, 1]
+        for text in (whole[0] + cut, whole[0] + cut + whole[1]):
+            with pytest.raises(ParseError, match=r"expected Pss next, got the end of the text"):
+                smapskit.parse_smaps_all(text)
+            sizes = [len(s) for s in smapskit.parse_smaps_all(text, strict=False)]
+            assert sizes == [1, 0, 1][: len(sizes)]
+
+    @pytest.mark.usefixtures("any_parser")
+    @pytest.mark.parametrize("file", [SMAPS, MAPS], ids=lambda file: file.name)
+    def test_the_text_of_a_live_process_is_never_split(self, file: ProcFile) -> None:
+        text = b"".join(text_of(name, file.name) for name in ("zoo", "sleep"))
+        snapshot = read_snapshot([text[:999], text[999:]], file, None)
+        count = text.count(b"\n") if file is MAPS else text.count(b"\nSize:")
         assert len(snapshot) == count
         assert len(snapshot.check()) == 1
-        if kind is SMAPS:
-            assert sums.read_sums([text])[""].totals.count == count
+        if file is SMAPS:
+            assert group_columns(ColumnReader(SMAPS).columns([text]))[""].count == count
             parts = [text_of("zoo", "smaps"), text_of("sleep", "smaps")]
-            frame = smapskit.views.frames.frame_of_parts(parts, "kB", Snapshot(()))
+            frame = frames.from_columns(ColumnReader(SMAPS).columns(parts))
             assert len(frame) == count
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import strategies
+from fuzz import smaps_readers
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.readers import cut, parse_chunks, parse_lines, parse_uniform, uniform_parser
 
 import smapskit
 from conftest import FIXTURES, corpus
 from smapskit.formats.smaps import reader, uniform
 from smapskit.formats.smaps.chunks import split_between_records
 from smapskit.formats.smaps.files import SMAPS
-from smapskit.formats.smaps.lines import LineParser, columns_of_records
-from smapskit.formats.smaps.parse import split_lines
+from smapskit.formats.smaps.parse import read_snapshot
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.formats.smaps.scan import FieldScanner
-from smapskit.model.mapping import build_mappings
 from smapskit.model.totals import GroupName, group_columns
 
 TEXTS = [*FIXTURES.glob("*/smaps.txt"), *corpus("smaps")]
@@ -30,34 +29,17 @@ ZOO = (FIXTURES / "zoo" / "smaps.txt").read_bytes()
 RELAXED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def by_lines(text: bytes) -> tuple[smapskit.Mapping, ...]:
-    parser = LineParser(SMAPS)
-    records = parser.parse(split_lines(text)) + parser.finish()
-    return tuple(build_mappings(columns_of_records(records)))
-
-
-def by_columns(chunks: Iterable[bytes]) -> tuple[smapskit.Mapping, ...]:
-    parts = ColumnReader(SMAPS, "x").columns(chunks)
-    return tuple(chain.from_iterable(map(build_mappings, parts)))
-
-
-def cut(text: bytes, size: int) -> Iterator[bytes]:
-    return (text[at : at + size] for at in range(0, len(text), size))
-
-
-def parse_uniform(text: bytes) -> tuple[smapskit.Mapping, ...] | None:
-    template = uniform.Template.learn(text, SMAPS, {})
-    columns = None if template is None else template.parse(text)
-    return None if columns is None else tuple(build_mappings(columns))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _numpy_for_small_texts() -> Iterator[None]:
     """Parse by columns whatever the size of the text."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_MIN_SIZE", 0)
-        patch.setattr(reader, "_MIN_SIZE_TO_LOAD_NUMPY", 0)
+    with uniform_parser(is_used=True):
         yield
+
+
+class TestReference:
+    def test_every_reader_agrees_with_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+        status = smaps_readers.main(["--cases", "300", "--seed", "7"])
+        assert (status, "300 cases" in (printed := capsys.readouterr().out)) == (0, True), printed
 
 
 class TestChunks:
@@ -66,7 +48,7 @@ class TestChunks:
     def test_the_text_is_split_between_records(self, text: bytes, read: int, size: int) -> None:
         chunks = list(split_between_records(cut(text, read), size))
         assert b"".join(chunks) == text
-        assert [m for chunk in chunks for m in by_lines(chunk)] == list(by_lines(text))
+        assert [m for chunk in chunks for m in parse_lines(chunk)] == list(parse_lines(text))
 
     @RELAXED
     @given(st.binary(max_size=300), st.integers(1, 50), st.integers(1, 50))
@@ -91,7 +73,7 @@ class TestUniform:
         changed = b"VmFlags:".join(records)
         found = parse_uniform(changed)
         assert found is not None
-        assert found == by_lines(changed)
+        assert found == parse_lines(changed)
         assert found[5].rss == size
 
     @pytest.mark.parametrize(
@@ -114,7 +96,7 @@ class TestUniform:
     def test_text_that_no_kernel_writes_is_not_uniform(self, line: bytes, other: bytes) -> None:
         place = ZOO.index(line, len(ZOO) // 2)
         changed = ZOO[:place] + other + ZOO[place + len(line) :]
-        assert parse_uniform(ZOO) == by_lines(ZOO)
+        assert parse_uniform(ZOO) == parse_lines(ZOO)
         assert parse_uniform(changed) is None
 
     @given(st.lists(st.integers(0, 99_999_999), min_size=1))
@@ -141,7 +123,7 @@ class TestUniform:
         assert type(found[0]) is smapskit.Mapping
         with pytest.raises(AttributeError):
             found[0].rss = 1  # type: ignore[misc]
-        assert hash(found[0]) == hash(by_lines(ZOO)[0])
+        assert hash(found[0]) == hash(parse_lines(ZOO)[0])
         assert found[0].extra is not found[1].extra
 
 
@@ -157,9 +139,9 @@ class TestReader:
                 "split_between_records",
                 lambda chunks: split_between_records(chunks, size),
             )
-            assert by_columns(cut(text, read)) == by_lines(text)
+            assert parse_chunks(cut(text, read)) == parse_lines(text)
 
-    def test_a_chunk_with_other_fields_is_parsed_by_lines(self) -> None:
+    def test_a_chunk_with_other_fields_is_parsed_parse_lines(self) -> None:
         odd = ZOO.replace(b"VmFlags:", b"Odd: text\nVmFlags:")
         text = b"".join([ZOO, odd, ZOO, ZOO, ZOO, ZOO])
         chunks = len(ZOO) - 100
@@ -167,7 +149,7 @@ class TestReader:
             patch.setattr(
                 reader, "split_between_records", lambda parts: split_between_records(parts, chunks)
             )
-            assert by_columns([text]) == by_lines(text)
+            assert parse_chunks([text]) == parse_lines(text)
 
     def test_an_unknown_field_with_another_unit_is_text_in_every_way(self) -> None:
         head, *records = ZOO.split(b"Locked:")
@@ -176,8 +158,8 @@ class TestReader:
         text = head + b"".join(
             line + b"Locked:" + record for line, record in zip(units, records, strict=False)
         )
-        found = by_columns([text])
-        assert found == by_lines(text)
+        found = parse_chunks([text])
+        assert found == parse_lines(text)
         assert {m.extra["Warm"] for m in found} == {7, "1048576"}
         assert smapskit.parse_frame(text)["Warm"].tolist() == [str(m.extra["Warm"]) for m in found]
         snapshot = smapskit.parse_smaps(text)
@@ -189,7 +171,7 @@ class TestReader:
         lines[number] = b"Pss:               four kB"
         text = b"\n".join(lines)
         with pytest.raises(smapskit.ParseError, match=rf"x, line {number + 1}: expected 'Pss: N"):
-            by_columns(cut(text, 5000))
+            parse_chunks(cut(text, 5000))
 
     @pytest.mark.parametrize(
         "header",
@@ -226,18 +208,35 @@ class TestSums:
     def test_are_those_of_the_records(self, file: Path, by: GroupName | None) -> None:
         text = file.read_bytes()
         try:
-            snapshot = smapskit.parse_smaps(text)
-        except smapskit.ParseError:
+            snapshot = read_snapshot([text], SMAPS, None)
+        except smapskit.ParseError:  # pasted text, which no live process has
             with pytest.raises(smapskit.ParseError):
                 group_columns(ColumnReader(SMAPS).columns(cut(text, 5000)), by)
             return
-        text = b"".join(text.splitlines(keepends=True)) if b"\r" not in text else text
-        try:
-            found = group_columns(ColumnReader(SMAPS).columns(cut(text, 5000)), by)
-        except smapskit.ParseError:
-            assert any("line ends" in n or "indent" in n for n in snapshot.notes)  # pasted text
-            return
+        found = group_columns(ColumnReader(SMAPS).columns(cut(text, 5000)), by)
         assert found == snapshot.group_by(by or (lambda _: ""))
+        assert sum(totals.shared_rss or 0 for totals in found.values()) == snapshot.shared_rss()
+
+    @pytest.mark.parametrize(
+        ("count", "one_in"), [(3000, 1), (20_000, 17)], ids=["in many chunks", "in one chunk"]
+    )
+    def test_larger_than_int64(self, count: int, one_in: int) -> None:
+        largest = 2**53 - 1
+        record = b"%012x-%012x rw-s 00000000 00:00 0 \n"
+        record += b"Size:           %8d kB\nRss:            %8d kB\nVmFlags: rd \n"
+        # A few records of a chunk may have numbers wider than their column.
+        sizes = [4 if at == 0 or at % one_in else largest for at in range(count)]
+        chunks = [record % (at, at + 1, kb, kb) for at, kb in enumerate(sizes)]
+        if one_in > 1:
+            chunks = [b"".join(chunks)]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(reader, "split_between_records", iter)
+            parts = list(ColumnReader(SMAPS).columns(chunks))
+        assert all(isinstance(part.values["rss"], np.ndarray) for part in parts)  # noqa: PD011
+        found = group_columns(parts)[""]
+        assert sum(sizes) > 2**63
+        assert (found.size, found.rss, found.shared_rss) == (sum(sizes),) * 3
+        assert smapskit.parse_smaps(b"".join(chunks)).totals() == found
 
     def test_by_a_function(self) -> None:
         found = group_columns(ColumnReader(SMAPS).columns([ZOO]), lambda m: m.is_anonymous)
@@ -250,7 +249,7 @@ class TestSums:
                 reader, "split_between_records", lambda parts: split_between_records(parts, 9000)
             )
             found = group_columns(ColumnReader(SMAPS).columns([text]), "backing")
-        assert found == smapskit.group_by(by_lines(text), "backing")
+        assert found == smapskit.group_by(parse_lines(text), "backing")
 
 
 class TestFrame:
@@ -275,7 +274,7 @@ class TestScanner:
         rows = FieldScanner(["Size", "Rss"]).scan(text)
         if rows is not None:
             found = [(int(r[0], 16), int(r[7]), int(r[8])) for r in rows]
-            assert found == [(m.start, m.size, m.rss) for m in by_lines(text)]
+            assert found == [(m.start, m.size, m.rss) for m in parse_lines(text)]
         else:
             assert file.parent.name == "smaps"  # captures of others may have any shape
 

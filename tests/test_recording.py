@@ -19,7 +19,7 @@ import smapskit
 from conftest import requires
 from smapskit import ParseError, ProcessNotFound, Recording, Snapshot, Totals, cli
 from smapskit.sources import recording
-from smapskit.sources.recording import Sample
+from smapskit.sources.recording import Sample, sampling
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
 
@@ -34,15 +34,15 @@ os._exit(0)  # without freeing them, which a sample could see
 """
 
 
-def row(seconds: float, rss: int, group: str = "", event: str = "") -> Sample:
-    totals = Totals(count=1, size=10, rss=rss, anonymous=rss // 2)
+def row(seconds: float, rss: int, group: str = "", marker: str = "") -> Sample:
+    totals = Totals(count=1, size=10, rss=rss, shared_rss=rss // 4, anonymous=rss // 2)
     moment = datetime(2026, 1, 1, 0, 0, int(seconds), tzinfo=UTC)
-    return Sample(moment, seconds, 0.001, group, totals, rss // 4, event)
+    return Sample(moment, seconds, 0.001, group, totals, marker)
 
 
 PARQUET = pytest.param("run.parquet", marks=requires("pyarrow"))
 SHORT = Recording(
-    (row(0, 100), row(1, 200), row(1.5, 0, event='half, "way"\nthere'), row(2, 300)),
+    (row(0, 100), row(1, 200), row(1.5, 0, marker='half, "way"\nthere'), row(2, 300)),
     pid=7,
     command="x",
     interval=1.0,
@@ -66,7 +66,7 @@ class TestSample:
             now[0] += seconds
 
         monkeypatch.setattr(
-            recording, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
+            sampling, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
         )
         here = smapskit.read(os.getpid())
         moments: list[float] = []
@@ -122,12 +122,13 @@ class TestRecord:
     @pytest.mark.parametrize(
         "by", ["backing", "sharing", "perms", "pathname", "mapping", lambda m: m.pathname[:5]]
     )
-    def test_groups_add_up_to_the_whole(self, by: recording.By) -> None:
+    def test_groups_add_up_to_the_whole(self, by: recording.GroupKey) -> None:
         kept = smapskit.record(os.getpid(), 0.05, 0.1, by=by)
         now = smapskit.read(os.getpid())
         last = list(kept.totals().values())[-1]
         assert abs(last.count - len(now)) < 20
-        assert sum(r.shared_rss for r in kept.samples if r.seconds == 0) == now.shared_rss()
+        first = [sample.totals for sample in kept.samples if sample.seconds == 0]
+        assert sum(totals.shared_rss or 0 for totals in first) == now.shared_rss()
         if by == "mapping":
             assert len(kept.rows) == sum(t.count for t in kept.totals().values())
 
@@ -136,9 +137,9 @@ class TestRecord:
             if len(Recording.load(tmp_path / "x.csv").rows) == 3:
                 raise KeyboardInterrupt
 
-        kept = smapskit.record(os.getpid(), 0.05, path=tmp_path / "x.csv", on_sample=interrupt)
-        assert len(kept.rows) == 3
-        assert Recording.load(tmp_path / "x.csv") == kept
+        with pytest.raises(KeyboardInterrupt):
+            smapskit.record(os.getpid(), 0.05, path=tmp_path / "x.csv", on_sample=interrupt)
+        assert len(Recording.load(tmp_path / "x.csv").rows) == 3
 
 
 class TestFiles:
@@ -177,7 +178,7 @@ class TestFiles:
         file = tmp_path / "x.csv"
         attrs.evolve(SHORT, rows=SHORT.rows[:2]).save(file)
         file.write_text(file.read_text().replace(",200,", ",many,"))
-        with pytest.raises(ParseError, match="line 4: expected a sample's figures"):
+        with pytest.raises(ParseError, match="line 4: expected the values of a sample"):
             Recording.load(file)
 
     def test_nothing_half_written_is_left(self, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ import smapskit
 from conftest import unmeasured
 from smapskit import ParseError, Recording, Totals, Unsupported, cli
 from smapskit.sources import recording
-from smapskit.sources.recording import Sample
+from smapskit.sources.recording import Sample, storage
 from smapskit.views import exports
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
@@ -33,10 +33,10 @@ ROOT = Path(__file__).parent.parent
 NAMES = ["run.csv", "run.parquet"]
 
 
-def make_row(seconds: float, group: str = "", event: str = "", rss: int = 100) -> Sample:
-    totals = Totals(count=1, size=10, rss=rss)
+def make_row(seconds: float, group: str = "", marker: str = "", rss: int = 100) -> Sample:
+    totals = Totals(count=1, size=10, rss=rss, shared_rss=25)
     moment = datetime(2026, 1, 1, 0, 0, int(seconds), tzinfo=UTC)
-    return Sample(moment, seconds, 0.001, group, totals, 25, event)
+    return Sample(moment, seconds, 0.001, group, totals, marker)
 
 
 Record = Callable[..., Recording]
@@ -192,7 +192,7 @@ def test_a_recording_goes_to_a_pipe_with_force(sleeper: int, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("by", ["backing", "perms", "pathname", "mapping"])
 def test_of_an_unfinished_sample_nothing_is_loaded(
-    by: recording.By, record: Record, tmp_path: Path
+    by: recording.GroupKey, record: Record, tmp_path: Path
 ) -> None:
     file = tmp_path / "run.csv"
     record(by=by, path=file)
@@ -275,7 +275,7 @@ def test_ctrl_c_while_converting_leaves_the_samples_and_names_their_file(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(recording, "_write_parquet", interrupt)
+    monkeypatch.setattr(storage, "_write_parquet", interrupt)
     with pytest.raises(KeyboardInterrupt) as caught:
         record(path=tmp_path / "run.parquet")
     (part,) = tmp_path.iterdir()
@@ -286,7 +286,7 @@ def test_ctrl_c_while_converting_leaves_the_samples_and_names_their_file(
 def test_parquet_is_made_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    monkeypatch.setattr(recording, "_PARQUET_ROWS", 10)
+    monkeypatch.setattr(storage, "_PARQUET_ROWS", 10)
     kept = Recording(tuple(make_row(n, rss=n) for n in range(35)), pid=7, command="x")
     kept.save(tmp_path / "run.parquet")
     with pq.ParquetFile(tmp_path / "run.parquet") as file:
@@ -376,7 +376,7 @@ def test_parquet_of_others_and_damaged_parquet(tmp_path: Path) -> None:
 
     file = tmp_path / "x.parquet"
     pd.DataFrame({"x": [1]}).to_parquet(file)
-    with pytest.raises(ParseError, match=r"x\.parquet: expected a recording's column"):
+    with pytest.raises(ParseError, match=r"x\.parquet: expected the column 'time' of a recording"):
         Recording.load(file)
     kept = Recording(tuple(make_row(n, rss=n) for n in range(50)), pid=7, command="x")
     kept.save(file)
@@ -407,7 +407,7 @@ HOSTILE = "x,=A1,+A1;-A1\t@A1,\"=cmd|' /C calc'!A0\""
 def test_no_cell_of_a_recording_is_a_formula(tmp_path: Path) -> None:
     file = tmp_path / "x.csv"
     rows = tuple(make_row(n, group) for n, group in enumerate(["=A1", "a;=A1", "'x", "---p", "-1"]))
-    rows = (*rows, make_row(9, event="=A1,\n;+A1"))
+    rows = (*rows, make_row(9, marker="=A1,\n;+A1"))
     kept = Recording(rows, pid=7, command=HOSTILE, notes={HOSTILE: [HOSTILE]})
     kept.save(file)
     first, *lines = file.read_text().splitlines()

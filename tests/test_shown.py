@@ -129,7 +129,7 @@ class TestGroups:
         lines = capsys.readouterr().out.splitlines()
         assert lines[0].split() == [
             "Count",
-            "Kbytes",
+            "Size",
             "RSS",
             "PSS",
             "USS",
@@ -149,7 +149,7 @@ class TestGroups:
         cli.main(["--by", "backing", str(FIXTURES / "zoo" / "pmap.txt")])
         out = capsys.readouterr().out
         assert out.startswith("7")  # the process's line
-        assert "[ not known ]" in out
+        assert "(unknown)" in out
         assert out.splitlines()[-1].split()[2] == "-"
 
     def test_only_a_range(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +167,7 @@ class TestDiffCommand:
         after.write_text(smapskit.format_smaps(changed).encode("utf-8", "replace").decode())
         assert cli.main(["diff", str(before), str(after)]) == 0
         lines = capsys.readouterr().out.splitlines()
-        assert lines[0].split()[:3] == ["Change", "Kbytes", "RSS"]
+        assert lines[0].split()[:3] == ["Change", "Size", "RSS"]
         assert lines[1].split()[:3] == ["changed", "0", "+400"]
         assert lines[-1] == f"1 removed, 1 changed, {len(ZOO) - 2} unchanged"
 

@@ -3,25 +3,26 @@ from __future__ import annotations
 import io
 import itertools
 import pickle
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import kernels
+import pandas as pd
 import pytest
 from kernels import HEADER, NAMELESS
-from smapskit.formats.smaps.sums import read_sums
+from support.readers import parse_lines, parse_uniform, uniform_parser
 
 import smapskit
-from smapskit import Note
-from smapskit import Device, ParseError, Permissions
-from smapskit.formats.smaps import grammar as room
-from smapskit.formats.smaps import kinds
-from smapskit.formats.smaps.lines import Reader
-from smapskit.formats.smaps.parse import parse_pieces
-from smapskit.formats.smaps.scan import Few
-from smapskit.formats.smaps.uniform import read_at_once
+from smapskit import Device, Note, ParseError, Permissions
+from smapskit.formats.smaps.files import MAPS, SMAPS
+from smapskit.formats.smaps.grammar import MAX_FIELD_NAMES
+from smapskit.formats.smaps.parse import read_snapshot
+from smapskit.formats.smaps.reader import ColumnReader
+from smapskit.formats.smaps.scan import FieldScanner
+from smapskit.model.mapping import kernel_fields
+from smapskit.model.totals import group_columns
+from smapskit.views import frames
 
 FIELDS_6_18 = kernels.FIELDS["6.18"].split()
 RECORD = kernels.record(FIELDS_6_18)
@@ -34,7 +35,7 @@ class TestEachKernel:
         names = kernels.FIELDS[kernel].split()
         assert (named.size, named.rss, named.shared_clean, named.private_dirty) == (352, 100, 80, 8)
         assert (nameless.pathname, nameless.size) == ("", 4)
-        for kernel_name, field in smapskit.model.mapping.kernel_fields(smapskit.Mapping).items():
+        for kernel_name, field in kernel_fields(smapskit.Mapping).items():
             value = getattr(named, field.attribute)
             assert (value is not None) == (kernel_name in names), kernel_name
         assert named.extra == ({"Folios": 0} if "Folios" in names else {})
@@ -106,38 +107,37 @@ class TestNames:
             "/" + "x" * 4095,
         ],
     )
-    @pytest.mark.parametrize("slowly", [False, True])
-    def test_survives_the_trip(self, name: str, slowly: bool) -> None:
+    @pytest.mark.parametrize("is_uniform", [True, False])
+    def test_is_written_as_it_was_parsed(self, name: str, is_uniform: bool) -> None:
         text = RECORD.replace("/usr/bin/head", name)
-        if slowly:
+        if not is_uniform:
             text += RECORD.replace("KSM:                   0 kB\n", "")
         raw = text.encode("utf-8", "surrogateescape")
-        snapshot = smapskit.parse_smaps(raw)
-        assert (read_at_once([raw], files.SMAPS) is None) == slowly
+        assert (parse_uniform(raw) is not None) == is_uniform
+        with uniform_parser(is_used=True):
+            snapshot = smapskit.parse_smaps(raw)
         assert snapshot[0].pathname == name
+        assert snapshot.mappings == parse_lines(raw)
         assert smapskit.parse_smaps(text) == snapshot
         assert smapskit.format_smaps(snapshot).encode("utf-8", "surrogateescape") == raw
 
-    @pytest.mark.parametrize("at_once", [False, True])
-    def test_a_live_name_that_ends_in_cr_is_kept(
-        self, at_once: bool, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for module in ("parse", "sums"):
-            name = f"smapskit.formats.smaps.{module}"
-            monkeypatch.setattr(sys.modules[name], "is_worth_it", lambda _size: at_once)
+    @pytest.mark.parametrize("is_uniform", [False, True])
+    def test_a_live_name_that_ends_in_cr_is_kept(self, is_uniform: bool) -> None:
         text = RECORD.replace("/usr/bin/head", "/x\r") * 2
-        for kind, data in ((files.SMAPS, text), (files.MAPS, text[: text.index("\n") + 1])):
-            snapshot = parse_pieces([data.encode()], kind, None)
-            assert {m.pathname for m in snapshot} == {"/x\r"}
-            assert snapshot.notes == ()
-        # Other fields in the second record: frames and sums read it by lines.
-        for data in (text, text + RECORD.replace("KSM", "Folios")):
-            frame = smapskit.views.frames.frame_of_parts(
-                [data.encode()], "kB", smapskit.Snapshot(())
-            )
-            assert frame["pathname"][0] == "/x\r"
-            assert "/x\r" in read_sums([data.encode()], "pathname")
-        assert Few(["Rss"]).rows(text.encode())[0][6] == b"/x\r"  # type: ignore[index]
+        with uniform_parser(is_used=is_uniform):
+            for file, data in ((SMAPS, text), (MAPS, text[: text.index("\n") + 1])):
+                snapshot = read_snapshot([data.encode()], file, None)
+                assert {m.pathname for m in snapshot} == {"/x\r"}
+                assert snapshot.notes == ()
+            # Other fields in the second record: frames and sums are read by lines.
+            for data in (text, text + RECORD.replace("KSM", "Folios")):
+                frame = frames.from_columns(ColumnReader(SMAPS).columns([data.encode()]))
+                assert frame["pathname"][0] == "/x\r"
+                columns = ColumnReader(SMAPS).columns([data.encode()])
+                assert "/x\r" in group_columns(columns, "pathname")
+        rows = FieldScanner(["Rss"]).scan(text.encode())
+        assert rows is not None
+        assert rows[0][6] == b"/x\r"
         # A saved text keeps it as well, unless every line ends so.
         assert smapskit.parse_smaps(text)[0].pathname == "/x\r"
         assert smapskit.parse_frame(text)["pathname"][0] == "/x\r"
@@ -189,27 +189,38 @@ class TestOddities:
         assert smapskit.format_smaps(snapshot) == "".join(records)
 
     def test_the_unit_of_an_unknown_field_is_that_of_its_own_record(self) -> None:
-        # One record in sixteen may differ where many are read at once.
+        # One record in sixteen may differ in a uniform chunk.
         texts = [RECORD.replace("VmFlags", f"Folios:         {4:8d} kB\nVmFlags")] * 20
         texts[7] = RECORD.replace("VmFlags", f"Folios:         {1048576:8d}\nVmFlags")
         raw = "".join(texts).encode()
-        by_lines = Reader(files.SMAPS, None).read(raw.splitlines())
         expected: list[int | str] = [4] * 20
         expected[7] = "1048576"
-        assert [record.extra["Folios"] for record in by_lines] == expected
-        found = read_at_once([raw], files.SMAPS)
-        assert found is None or [m.extra["Folios"] for m in found[0]] == expected
-        for snapshot in (smapskit.parse_smaps(raw), parse_pieces([raw], files.SMAPS, None)):
-            assert smapskit.format_smaps(snapshot).count("1048576 kB") == 0
-        assert list(smapskit.parse_frame(raw)["Folios"]) == [str(value) for value in expected]
+        assert [m.extra["Folios"] for m in parse_lines(raw)] == expected
+        found = parse_uniform(raw)
+        assert found is None or [m.extra["Folios"] for m in found] == expected
+        for is_used in (True, False):
+            with uniform_parser(is_used=is_used):
+                for snapshot in (smapskit.parse_smaps(raw), read_snapshot([raw], SMAPS, None)):
+                    assert [m.extra["Folios"] for m in snapshot] == expected
+                    assert smapskit.format_smaps(snapshot).count("1048576 kB") == 0
+                frame = smapskit.parse_frame(raw)
+            assert list(frame["Folios"]) == [str(value) for value in expected]
 
     def test_no_two_records_share_an_extra(self) -> None:
         folios = RECORD.replace("VmFlags:", "Folios:                4 kB\nVmFlags:")
         for text in (RECORD * 3, folios * 3):
-            found = read_at_once([text.encode()], files.SMAPS)
-            assert found is not None
-            first, *others = found[0]
-            assert all(first.extra is not other.extra for other in others)
+            for found in (parse_uniform(text.encode()), parse_lines(text.encode())):
+                assert found is not None
+                first, *others = found
+                assert all(first.extra is not other.extra for other in others)
+
+    def test_each_record_has_its_unknown_fields_in_their_own_order(self) -> None:
+        orders = [["B"], ["A", "B"], [], ["B"], ["B", "A"], ["C", "A"]]
+        text = "".join(kernels.record(["Size", *order, "Rss"]) for order in orders)
+        snapshot = smapskit.parse_smaps(text)
+        assert [list(mapping.extra) for mapping in snapshot] == orders
+        assert [mapping.size for mapping in snapshot] == [352] * 6
+        pd.testing.assert_frame_equal(smapskit.parse_frame(text), snapshot.to_frame())
 
     def test_unknown_flags_are_kept(self) -> None:
         text = RECORD.replace("rd mr mw me ", "rd ?? zz me ")
@@ -283,9 +294,9 @@ class TestOddities:
 
 class TestFieldNames:
     def test_as_many_as_are_allowed(self) -> None:
-        names = [f"F{number}" for number in range(room.MOST_FIELD_NAMES)]
+        names = [f"F{number}" for number in range(MAX_FIELD_NAMES)]
         (mapping,) = smapskit.parse_smaps(kernels.record(names))
-        assert len(mapping.extra) == room.MOST_FIELD_NAMES
+        assert len(mapping.extra) == MAX_FIELD_NAMES
 
     @pytest.mark.parametrize(
         "records",
@@ -296,25 +307,25 @@ class TestFieldNames:
         ],
         ids=["in one record", "two in each record", "in all records"],
     )
-    def test_more_are_refused_at_once_in_every_way(self, records: list[range]) -> None:
+    def test_more_are_rejected_at_once_by_every_reader(self, records: list[range]) -> None:
         text = "".join(kernels.record([f"F{n}" for n in numbers]) for numbers in records)
         data = text.encode()
-        ways: list[Callable[[], object]] = [
+        readers: list[Callable[[], object]] = [
             lambda: smapskit.parse_smaps(text),
             lambda: smapskit.parse_smaps_all(text),
             lambda: list(smapskit.iter_mappings(data.splitlines())),
             lambda: smapskit.parse_frame(text),
             lambda: smapskit.load(io.BytesIO(data)),
-            lambda: read_sums([data]),
-            lambda: parse_pieces([data], files.SMAPS, None),
+            lambda: group_columns(ColumnReader(SMAPS).columns([data])),
+            lambda: read_snapshot([data], SMAPS, None),
             lambda: smapskit.parse_rollup(text.replace("/usr/bin/head", "[rollup]")),
         ]
-        for way in ways:
+        for read in readers:
             began = time.process_time()
-            with pytest.raises(ParseError, match="at most 256 field names"):
-                way()
+            with pytest.raises(ParseError, match="at most 256 different fields"):
+                read()
             assert time.process_time() - began < 2
-        assert Few(["F0"]).rows(data) is None
+        assert FieldScanner(["F0"]).scan(data) is None
 
 
 BINARY = bytes(range(256)) * 8
@@ -331,8 +342,8 @@ class TestMalformed:
             (HEADER + "\n" + RECORD, 2, "expected fields such as"),
             (RECORD[500:], 1, "expected a line like"),
             (RECORD[RECORD.index("Pss:") :], 1, "got a field"),
-            ("Rss:  4 kB\n", 1, "the beginning is cut"),
-            (RECORD.replace("55f3e74b5000 ", "5000 "), 1, "end is behind its start"),
+            ("Rss:  4 kB\n", 1, "the beginning is truncated"),
+            (RECORD.replace("55f3e74b5000 ", "5000 "), 1, "end is after its start"),
             (RECORD.replace("55f3e74b5000 ", "x "), 1, "expected a line like"),
             (RECORD.replace("-55f3e74b5000", "-" + "5" * 17), 1, "expected a range"),
             (RECORD.replace("r--p", "r--"), 1, "expected permissions like rw-p, got 'r--'"),
@@ -398,7 +409,7 @@ class TestMalformed:
     def test_rows_that_were_visibly_cut_out_are_told(self) -> None:
         snapshot = smapskit.parse_smaps(f"{RECORD}[...]\n{RECORD}")
         assert len(snapshot) == 2
-        assert snapshot.notes == ("rows were cut out",)
+        assert snapshot.notes == (Note.ROWS_OMITTED,)
 
 
 class TestMaps:
@@ -477,6 +488,15 @@ class TestStream:
     def test_takes_lines_as_they_come(self) -> None:
         endless = itertools.chain.from_iterable(itertools.repeat(RECORD.splitlines()))
         assert [m.rss for m in itertools.islice(smapskit.iter_mappings(endless), 3)] == [100] * 3
+
+    @pytest.mark.parametrize("is_used", [True, False])
+    def test_yields_every_record_before_an_error(self, is_used: bool) -> None:
+        lines = (RECORD * 30 + "nonsense\n").splitlines()
+        with uniform_parser(is_used=is_used):
+            mappings = smapskit.iter_mappings(lines)
+            assert len([next(mappings) for _ in range(29)]) == 29
+            with pytest.raises(ParseError, match=f"line {len(lines)}: expected a field"):
+                next(mappings)
 
     def test_a_whole_text_is_no_lines(self) -> None:
         with pytest.raises(TypeError, match="parse_smaps reads that"):

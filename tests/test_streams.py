@@ -168,9 +168,9 @@ def test_ctrl_c_in_a_table_ends_it_by_its_signal(
 @needs_linux
 def test_ctrl_c_while_parquet_is_made_names_the_samples(sleeper: int, tmp_path: Path) -> None:
     program = (
-        "import signal, smapskit.cli, smapskit.sources.recording\n"
+        "import signal, smapskit.cli\nfrom smapskit.sources.recording import storage\n"
         "def interrupted(*_): signal.raise_signal(signal.SIGINT)\n"
-        "smapskit.sources.recording._write_parquet = interrupted\n"
+        "storage._write_parquet = interrupted\n"
         "smapskit.cli.run()\n"
     )
     words = ["record", "-i", "0.02", "-t", "0.1", "-o", str(tmp_path / "run.parquet")]

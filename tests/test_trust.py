@@ -18,7 +18,7 @@ import pytest
 
 import smapskit
 from conftest import unmeasured
-from smapskit import cli
+from smapskit import Inconsistency, InconsistencyKind, cli
 from smapskit.errors import AccessDenied, ProcessNotFound
 from smapskit.text import UNPRINTABLE
 from smapskit.views import plots
@@ -55,9 +55,11 @@ def test_a_snapshot_that_is_not_that_of_its_rollup_is_told(process_folder: Path)
     assert snapshot.check(rollup) == []
     resident = next(n for n, mapping in enumerate(snapshot) if mapping.rss)
     torn = smapskit.Snapshot((*snapshot[:resident], *snapshot[resident + 1 :]))
-    (said, *_) = torn.check(rollup)
-    assert said.startswith("rss adds up to ")
-    assert f"smaps_rollup says {rollup.rss} kB" in said
+    (fault, *_) = torn.check(rollup)
+    assert fault.kind is InconsistencyKind.ROLLUP
+    assert fault.mapping is None
+    assert str(fault).startswith("the sum of rss is ")
+    assert f"smaps_rollup reports {rollup.rss} kB" in str(fault)
 
 
 # ---- torn and moving -------------------------------------------------------------------------
@@ -90,7 +92,7 @@ def test_a_process_that_never_holds_still(start: Callable[..., subprocess.Popen[
     for _ in range(300):
         snapshot = smapskit.read(pid)
         sizes.add(len(snapshot))
-        assert all(isinstance(fault, str) for fault in snapshot.check())
+        assert all(isinstance(fault, Inconsistency) for fault in snapshot.check())
         smapskit.read_maps(pid)
         smapskit.read_rollup(pid)
         # Whatever was torn, what is there can be added up, written and read again.
@@ -141,7 +143,7 @@ def test_in_a_pid_namespace_of_its_own() -> None:
 @needs_root
 @pytest.mark.parametrize(
     ("hidepid", "status", "said"),
-    [(1, 1, "not permitted to read the smaps"), (2, 42, "hides those of others (hidepid)")],
+    [(1, 1, "not permitted to read the smaps"), (2, 42, "/proc is mounted with hidepid")],
 )
 def test_where_proc_hides_others_processes(hidepid: int, status: int, said: str) -> None:
     if shutil.which("setpriv") is None:

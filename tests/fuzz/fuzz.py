@@ -25,9 +25,16 @@ with atheris.instrument_imports(include=["smapskit"]):
     import smapskit
     from smapskit.formats.pmap.read import parse_pmaps
     from smapskit.formats.pmap.write import format_pmaps
-    from smapskit.formats.smaps import at_once, few, kinds, lines, parse, parts
+    from smapskit.formats.smaps.chunks import split_between_records
+    from smapskit.formats.smaps.files import SMAPS
+    from smapskit.formats.smaps.parse import read_snapshot
+    from smapskit.formats.smaps.scan import FieldScanner
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from support.readers import cut, parse_lines, parse_uniform, uniform_parser  # noqa: E402
+
 CORPUS = Path(os.environ.get("SMAPSKIT_CORPUS", HERE.parents[2] / "shared" / "corpus"))
 
 
@@ -41,21 +48,17 @@ def smaps(text: bytes) -> None:
     assert again.mappings == snapshot.mappings
 
 
-def ways(text: bytes) -> None:
-    """The ways that are not the plain one."""
-    cut = list(parts.whole_records(text[at : at + 99] for at in range(0, len(text), 99)))
-    assert b"".join(cut) == text
-    found = at_once.read_at_once([text], files.SMAPS)
-    in_parts = at_once.read_at_once(cut, files.SMAPS)
-    if found is None and in_parts is None:
-        return
-    reader = lines.Reader(files.SMAPS, None)
-    slowly = [*map(lines.to_mapping, reader.read(parse.split_lines(text)))]
-    assert found is None or found[0] == slowly
-    assert in_parts is None or in_parts[0] == slowly
-    rows = few.Few(["Rss"]).rows(text)
-    if rows is not None:
-        assert [int(row[7]) for row in rows] == [mapping.rss for mapping in slowly]
+def readers(text: bytes) -> None:
+    """Compare the uniform parser, the reader of chunks and the scanner with the line parser."""
+    chunks = list(split_between_records(cut(text, 99), 400))
+    assert b"".join(chunks) == text
+    found = parse_uniform(text)
+    assert found is None or found == parse_lines(text)
+    rows = FieldScanner(["Rss"]).scan(text)
+    assert rows is None or [int(row[7]) for row in rows] == [m.rss for m in parse_lines(text)]
+    with uniform_parser(is_used=True):
+        snapshot = read_snapshot(chunks, SMAPS, None)
+    assert snapshot.mappings == parse_lines(text)
 
 
 def maps(text: bytes) -> None:
@@ -88,7 +91,7 @@ def tables(snapshot: smapskit.Snapshot) -> None:
             assert table.replace("\n", "").isprintable() or "\x1b" not in table
 
 
-READERS: tuple[Callable[[bytes], None], ...] = (smaps, ways, maps, rollup, pmap, capture)
+READERS: tuple[Callable[[bytes], None], ...] = (smaps, readers, maps, rollup, pmap, capture)
 
 
 def one_input(data: bytes) -> None:

@@ -53,14 +53,14 @@ class Refused(Exception):
     """The reference reader's word for a ParseError."""
 
 
-class Sample(NamedTuple):
+class Row(NamedTuple):
     start: int
     mode: str
     name: str
     values: dict[str, int]
 
 
-def reference(lines: list[str]) -> list[Sample]:
+def reference(lines: list[str]) -> list[Row]:
     """Read a heading and rows; no totals. Blank lines and rules are ignored."""
     lines = [line for line in lines if line.strip("-= \t")]
     if len(lines) == 1:
@@ -94,7 +94,7 @@ def _columns(words: list[str]) -> list[str]:
     return [column for column in columns if column]
 
 
-def _row(line: str, columns: list[str]) -> Sample:
+def _row(line: str, columns: list[str]) -> Row:
     """Take the words before the name from the left, and those after it from the right."""
     at = columns.index("name")
     before, after = columns[:at], columns[at + 1 :]
@@ -111,7 +111,7 @@ def _row(line: str, columns: list[str]) -> Sample:
     if columns[0] == "start" and line[:1] in (" ", "\t"):
         raise Refused
     _check_mode(cells["mode"])
-    return Sample(values.pop("start"), cells["mode"], name, values)
+    return Row(values.pop("start"), cells["mode"], name, values)
 
 
 def _values(column: str, cell: str) -> dict[str, int]:
@@ -296,7 +296,7 @@ def _row_of(mapping: smapskit.Mapping) -> tuple[object, ...]:
     return mapping.start, str(mapping.perms), mapping.pathname, known
 
 
-def _without_mode(row: Sample) -> tuple[object, ...]:
+def _without_mode(row: Row) -> tuple[object, ...]:
     perms = row.mode[:3] + ("s" if row.mode[3:4] == "s" else "p")
     return row.start, perms, row.name, row.values
 

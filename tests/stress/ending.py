@@ -31,8 +31,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import smapskit
-from smapskit.cli import fast_table as quick
-from smapskit.sources import process
+from smapskit.cli import fast_table
+from smapskit.sources import process, procfs
 
 MANY = """
 import ctypes, os, signal, sys
@@ -77,14 +77,15 @@ def _read_frame(pid: int) -> Outcome:
 
 
 def _read_sums(pid: int) -> Outcome:
-    sums = process.read_sums(pid)
-    return Outcome(sums[""].totals.count if sums else 0, None, not sums)
+    reading = process.read_sums_text(pid, None, procfs.PROC)
+    count = reading.value[""].count if reading.value else 0
+    return Outcome(count, reading.command, not count or bool(reading.notes))
 
 
 def _print_table(pid: int) -> Outcome:
     output, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
-        status = quick.run([str(pid)])
+        status = fast_table.run([str(pid)])
     if status:
         raise smapskit.ProcessNotFound(errors.getvalue())
     first, *rows = output.getvalue().splitlines()

@@ -85,7 +85,7 @@ def layer_of(module: str) -> str:
 def package_of(module: str) -> str:
     """Return the package of a module; of formats and sources the inner one."""
     parts = module.split(".")
-    is_nested = len(parts) > 2  # noqa: PLR2004
+    is_nested = len(parts) > 2
     return ".".join(parts[:2]) if is_nested else parts[0]
 
 

@@ -48,8 +48,8 @@ def run(words: Sequence[str]) -> int:
                     by=options.by,
                     on_sample=show,
                 )
-            except KeyboardInterrupt:  # the file is complete
-                if not counts.samples:
+            except KeyboardInterrupt:
+                if not counts.samples or not output.is_complete:
                     raise
             status = None if child is None else child.poll()
     except (SmapskitError, OSError, ValueError, ImportError) as error:

@@ -7,7 +7,7 @@ It tolerates traces of copying, keeps unknown fields, and raises every error of 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import attrs
@@ -68,8 +68,41 @@ class RawRecord:
     """By the kernel's name."""
 
 
-def columns_of_records(records: Sequence[RawRecord]) -> Columns:
-    """Turn records into columns."""
+def columns_of_records(records: Iterable[RawRecord]) -> Iterator[Columns]:
+    """
+    Turn records into columns.
+
+    Columns have one order of unknown fields, from which each record's own order follows: there
+    is one part for each run of records whose orders agree.
+    """
+    run: list[RawRecord] = []
+    positions: dict[str, int] = {}
+    checked: set[tuple[str, ...]] = set()
+    for record in records:
+        names = tuple(record.extra)
+        if names and names not in checked:
+            if not _add_in_order(names, positions):
+                yield _columns(run)
+                run, checked, positions = [], set(), {}
+                _add_in_order(names, positions)
+            checked.add(names)
+        run.append(record)
+    if run:
+        yield _columns(run)
+
+
+def _add_in_order(names: Iterable[str], positions: dict[str, int]) -> bool:
+    """Append unknown names to the order; return whether all are in ascending order."""
+    last = -1
+    for name in names:
+        position = positions.setdefault(name, len(positions))
+        if position < last:
+            return False
+        last = position
+    return True
+
+
+def _columns(records: Sequence[RawRecord]) -> Columns:
     values = columns_of_dicts([record.values for record in records])
     sizes = values.get("size") or [None] * len(records)
     values["size"] = [
@@ -101,6 +134,7 @@ class LineParser:
         strict: bool = True,
         expected: Expected = Expected.ANY,
         first_line: int = 1,
+        names_before: Sequence[str] = (),
     ) -> None:
         self.file = file
         self.source = source
@@ -113,9 +147,11 @@ class LineParser:
         self._headers: list[re.Match[bytes]] = []
         # Most field lines occur again in other records: what they mean is cached.
         self._seen: dict[bytes, tuple[str, str, Any]] = {}
+        self.before_error: list[RawRecord] = []
+        """The records that were complete when `parse` raised an error."""
         self._record: RawRecord | None = None
-        self._complete: list[str] = []
-        """The names of the fields of the last complete record."""
+        self.names_before = list(names_before)
+        """The names of the fields of the last complete record, in this text or before it."""
         self._number = first_line - 1
         self.previous_start = 0
         """First address of the last mapping."""
@@ -161,6 +197,7 @@ class LineParser:
             except ParseError:
                 is_last = number - first == len(lines) - 1
                 if self.strict or not (is_partial and is_last):
+                    self.before_error = complete
                     raise
         self._number = first + len(lines) - 1
         if lines:
@@ -182,7 +219,7 @@ class LineParser:
         self._number, self._line = self._number + 1, header_line
         complete = self._end_record()
         self._number += count - 1
-        self._complete = names
+        self.names_before = names
         self.previous_start = last_start
         self._has_records = True
         return complete
@@ -195,9 +232,10 @@ class LineParser:
                 raise self._error(f"{EXPECTED_HEADER}, got none")
             return []
         if self._is_truncated(record):
-            names = ", ".join(self._complete[len(record.names) :][:3]) or "its fields"
+            names = ", ".join(self.names_before[len(record.names) :][:3]) or "its fields"
             self._reject_or_note(f"expected {names} next, got the end of the text")
             return []
+        self.names_before = record.names
         return [record]
 
     def learn(self, styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes]]) -> None:
@@ -220,7 +258,11 @@ class LineParser:
             return []
         if self.file.has_fields and not record.names:
             raise self._error("expected fields such as 'Rss: N kB', got another header line")
-        self._record, self._complete = None, record.names
+        self._record = None
+        if self.file is ROLLUP and self._is_truncated(record):  # each record is a process
+            self._reject_or_note("expected the rest of a record, got another process")
+            return []
+        self.names_before = record.names
         return [record]
 
     def _begin_record(self, header: re.Match[bytes]) -> RawRecord:
@@ -320,7 +362,7 @@ class LineParser:
     def _is_truncated(self, record: RawRecord) -> bool:
         if not self.file.has_fields:
             return False
-        names, complete = record.names, self._complete
+        names, complete = record.names, self.names_before
         return not names or (len(names) < len(complete) and complete[: len(names)] == names)
 
     def _skip_line(self, line: bytes) -> None:

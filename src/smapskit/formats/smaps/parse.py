@@ -178,10 +178,14 @@ def _parse_all(
     places = [0, *(headers[row].start() for row in process_starts(starts, ends)), len(data)]
     snapshots = []
     first_line = 1
+    names: list[str] = []
     for begin, end in pairwise(places):
         part = data[begin:end]
-        reader = ColumnReader(file, source, strict=strict, first_line=first_line)
+        reader = ColumnReader(
+            file, source, strict=strict, first_line=first_line, names_before=names
+        )
         snapshots.append(_snapshot([part], reader, source, notes))
+        names = reader.last_names
         first_line += part.count(b"\n")
     return snapshots
 

@@ -8,9 +8,10 @@ at a time (`uniform`). A chunk that is different is parsed line by line (`lines`
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from smapskit.errors import ParseError
 from smapskit.formats.smaps.chunks import split_between_records
 from smapskit.formats.smaps.files import ProcFile
 from smapskit.formats.smaps.layout import Layout
@@ -36,6 +37,7 @@ class ColumnReader:
         strict: bool = True,
         expected: Expected = Expected.ANY,
         first_line: int = 1,
+        names_before: Sequence[str] = (),
     ) -> None:
         """
         Prepare to read one text.
@@ -46,9 +48,16 @@ class ColumnReader:
             strict: see `parse_smaps`.
             expected: how many processes the text may contain.
             first_line: the number of its first line in errors.
+            names_before: the fields of the record before it, which tell whether the first
+                record is truncated.
         """
         self._lines = LineParser(
-            file, source, strict=strict, expected=expected, first_line=first_line
+            file,
+            source,
+            strict=strict,
+            expected=expected,
+            first_line=first_line,
+            names_before=names_before,
         )
         self._expected = expected
         self._template: Template | None = None
@@ -72,6 +81,11 @@ class ColumnReader:
         """How the text read so far is laid out."""
         return self._lines.layout
 
+    @property
+    def last_names(self) -> list[str]:
+        """The names of the fields of the last complete record."""
+        return self._lines.names_before
+
     def columns(self, chunks: Iterable[bytes]) -> Iterator[Columns]:
         """
         Yield the mappings of a text as columns.
@@ -80,7 +94,7 @@ class ColumnReader:
             chunks: the text in chunks of any size.
 
         Raises:
-            ParseError: with source and line, when the malformed line is reached.
+            ParseError: with source and line, after the records before the malformed line.
         """
         for chunk in split_between_records(chunks):
             self._ends_in_newline = chunk.endswith(b"\n")
@@ -95,14 +109,15 @@ class ColumnReader:
                 lines = chunk.split(b"\n")
                 if self._ends_in_newline:
                     lines.pop()
-                records = self._lines.parse(lines, is_partial=not self._ends_in_newline)
-            if records:
-                yield columns_of_records(records)
+                try:
+                    records = self._lines.parse(lines, is_partial=not self._ends_in_newline)
+                except ParseError:
+                    yield from columns_of_records(self._lines.before_error)
+                    raise
+            yield from columns_of_records(records)
             if columns is not None:
                 yield columns
-        records = self._lines.finish()
-        if records:
-            yield columns_of_records(records)
+        yield from columns_of_records(self._lines.finish())
 
     def _parse_uniform(self, chunk: bytes) -> Columns | None:
         """Parse a chunk by columns; None where it must be parsed line by line."""

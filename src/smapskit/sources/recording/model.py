@@ -69,7 +69,10 @@ class Sample:
             raise ValueError("no count or size")
         if time.tzinfo is None or not math.isfinite(seconds) or not math.isfinite(read_seconds):
             raise ValueError("no time with a time zone, or seconds that are not finite")
-        sums = Totals(shared_rss=_to_number(cells["shared_rss"]), **values)  # type: ignore[arg-type]
+        shared_rss = _to_number(cells["shared_rss"])
+        if shared_rss is None and values["rss"] is not None:
+            raise ValueError("no shared_rss")
+        sums = Totals(shared_rss=shared_rss, **values)  # type: ignore[arg-type]
         return cls(time, seconds, read_seconds, cells["group"], sums, cells["event"])
 
 

@@ -172,6 +172,11 @@ class Output:
         """Bytes written so far."""
         return os.fstat(self._file.fileno()).st_size
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the target itself has all samples written so far."""
+        return self._has_begun and self.partial == self.target
+
     def finish(self) -> None:
         """Convert the samples to Parquet if that is the target's format."""
         if not self._is_parquet:

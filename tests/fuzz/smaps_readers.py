@@ -1,12 +1,12 @@
 """
-Compare every way through the text of smaps with a reference parser.
+Compare every reader of smaps text with a reference parser.
 
-    python tests/fuzz/smaps_ways.py [--cases N] [--seed S]
+    python tests/fuzz/smaps_readers.py [--cases N] [--seed S]
 
 The reference parser below is simple, slow, and shares no code with smapskit. Each case is a
 text: records of all kernels, wide values, unknown fields and units, hostile names, CR, several
-processes, then damage. Each way has to give the records, notes and sums of the reference, or
-refuse what the reference refuses. A difference is printed with the text that causes it; the
+processes, then damage. Each reader has to return the records, notes and sums of the reference,
+or reject what the reference rejects. A difference is printed with the text that causes it; the
 exit status is then 1. Case C of seed S is the same text in every run.
 """
 
@@ -23,13 +23,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import kernels
+from support.readers import uniform_parser
 
 import smapskit
-from smapskit.formats.smaps import kinds, parse, parts, sums
-from smapskit.formats.smaps.scan import Few
+from smapskit import Note
+from smapskit.formats.smaps import reader
+from smapskit.formats.smaps.chunks import split_between_records
+from smapskit.formats.smaps.files import SMAPS
+from smapskit.formats.smaps.parse import read_snapshot
+from smapskit.formats.smaps.reader import ColumnReader
+from smapskit.formats.smaps.scan import FieldScanner
+from smapskit.model.totals import Totals, group_columns
 from smapskit.views import frames
 
 FIXTURES = sorted((Path(__file__).parents[1] / "fixtures").glob("*/smaps.txt"))
@@ -81,12 +90,12 @@ ELLIPSIS = re.compile(rb"[ \t]*(\[ ?\.\.+ ?\]|\.\.+|(\xe2\x80\xa6)+)[ \t]*")
 COMMAND = re.compile(rb"/proc/|\bmap\b|\bpmap\b|\bsmaps|\bmaps\b")
 
 
-class RefusedError(Exception):
-    """The reference parser refuses a text."""
+class RejectedError(Exception):
+    """The reference parser rejects a text."""
 
 
 class Reference:
-    """What a text says: the records of each process, and notes."""
+    """The records of each process in a text, and notes."""
 
     record: Any = None
 
@@ -96,11 +105,11 @@ class Reference:
         file: str = "smaps",
         *,
         pasted: bool = True,
-        most: int | None = None,
+        max_processes: int | None = None,
         only: Sequence[str] | None = None,
     ) -> None:
         self.file = file
-        self.most = most
+        self.max_processes = max_processes
         self.only = only
         self.notes: set[str] = set()
         self.processes: list[list[dict[str, Any]]] = [[]]
@@ -109,9 +118,9 @@ class Reference:
         self.complete: list[str] = []
         lines = self.stripped(text) if pasted else text.split(b"\n")
         if not b"\n".join(lines).strip():
-            self.notes.add("the text is empty: a kernel thread's, or of a process that had ended")
+            self.notes.add(Note.EMPTY)
         elif lines[-1]:
-            self.notes.add("the text does not end in a newline: its last line may be cut")
+            self.notes.add(Note.NO_NEWLINE)
         has_text = False
         for number, line in enumerate(lines, 1):
             self.number = number
@@ -121,12 +130,12 @@ class Reference:
                 if b":" in line:
                     self.field(line)
                 elif not ELLIPSIS.fullmatch(line):
-                    raise RefusedError
+                    raise RejectedError
             elif line.strip():
                 self.other(line, number)
                 has_text = True
         if self.record is None and has_text:
-            raise RefusedError
+            raise RejectedError
         self.end_record(is_last=True)
         self.parts = [
             b"\n".join([*lines[begin:end], *([b""] if end else [])])
@@ -135,20 +144,20 @@ class Reference:
 
     @property
     def records(self) -> list[dict[str, Any]]:
-        """Those of all processes."""
+        """The records of all processes."""
         return [record for process in self.processes for record in process]
 
     def stripped(self, text: bytes) -> list[bytes]:
         lines = text.split(b"\n")
         if lines[1:] and all(line.endswith(b"\r") for line in lines[:-1]):
             lines = [line.removesuffix(b"\r") for line in lines]
-            self.notes.add("the text has CRLF line ends")
+            self.notes.add(Note.CRLF)
         if not HEADER_BEGINNING.match(lines[0]):
             for line in b"\n".join(lines)[:8192].split(b"\n"):
                 prefix = QUOTE.match(line)[0]  # type: ignore[index]
                 if HEADER_BEGINNING.match(line[len(prefix) :]):
                     if prefix:
-                        self.notes.add("each line had a quote mark or an indent before it")
+                        self.notes.add(Note.QUOTED)
                         bare = prefix.rstrip()
                         lines = [b"" if e == bare else e.removeprefix(prefix) for e in lines]
                     break
@@ -162,9 +171,9 @@ class Reference:
         name = words[5].lstrip(b" ") if len(words) == 6 else b""
         if self.only is None:
             if start > end or int(words[4]) >= 2**64:
-                raise RefusedError
+                raise RejectedError
             if name == b"[rollup]" and self.file != "rollup":
-                raise RefusedError
+                raise RejectedError
         return {
             "start": start,
             "end": end,
@@ -179,19 +188,19 @@ class Reference:
     def begin(self, header: dict[str, Any]) -> None:
         before = self.record
         is_other = self.file == "rollup" or (
-            self.most is not None
+            self.max_processes is not None
             and before is not None
             and header["end"] <= before["start"]
             and header["start"] < before["start"]
         )
-        if is_other and self.most == 1:
-            raise RefusedError
+        if is_other and self.max_processes == 1:
+            raise RejectedError
         self.end_record(is_last=is_other)
         if is_other and before is not None:
             self.processes.append([])
             self.first_lines.append(self.number - 1)
         if header["start"] == header["end"] and self.file != "rollup":
-            self.notes.add("a mapping had an empty range: it ended where it started")
+            self.notes.add(Note.EMPTY_RANGE)
         self.record = header
 
     def end_record(self, *, is_last: bool) -> None:
@@ -201,67 +210,64 @@ class Reference:
         if self.file != "maps":
             is_beginning = len(names) < len(self.complete) and self.complete[: len(names)] == names
             if not names or (is_last and is_beginning):
-                raise RefusedError
+                raise RejectedError
         self.complete = names
         self.processes[-1].append(self.record)
 
     def field(self, line: bytes) -> None:  # noqa: C901  the rules in one place
         if self.file == "maps":
-            raise RefusedError
+            raise RejectedError
         raw_name, _, value = line.partition(b":")
         name, value = raw_name.decode(), value.lstrip(b" \t")
         if self.only is not None and name not in self.only:
             self.record["fields"].setdefault(name, None)
             return
-        figure = value.rstrip(b" \t")
-        has_unit = figure.endswith(b" kB")
-        digits = figure.removesuffix(b" kB")
+        number = value.rstrip(b" \t")
+        has_unit = number.endswith(b" kB")
+        digits = number.removesuffix(b" kB")
         is_number = digits.isdigit() and (digits == b"0" or digits[:1] != b"0")
         found: Any
         known = OF_ROLLUP if self.file == "rollup" else OF_MAPPING
         if name == "VmFlags" and name in known:
             found = tuple(word.decode("latin-1") for word in re.split(rb"[ \t]+", value) if word)
             if not all(re.fullmatch(r"[!-~]{2}", word) for word in found):
-                raise RefusedError
+                raise RejectedError
         elif name in known:
             if not is_number or has_unit != (name not in BARE) or int(digits[:20]) >= 2**53:
-                raise RefusedError
+                raise RejectedError
             found = int(digits)
         else:
             unit = has_unit if is_number and len(digits) <= 16 else None
-            is_figure = unit is not None and len(digits) <= 15
+            is_value = unit is not None and len(digits) <= 15
             same = self.units.get(name, unit) == unit
-            found = int(digits) if is_figure and same else value
+            found = int(digits) if is_value and same else value
         if name in self.record["fields"]:
             if self.record["fields"][name] != found:
-                raise RefusedError
-            self.notes.add("a field stands twice in a record, with the same figure")
+                raise RejectedError
+            self.notes.add(Note.DUPLICATE_FIELD)
         if name not in self.units:
             if len(self.units) == 256:
-                raise RefusedError
+                raise RejectedError
             self.units[name] = has_unit if is_number and len(digits) <= 16 else None
         self.record["fields"][name] = found
 
     def other(self, line: bytes, number: int) -> None:
         if ELLIPSIS.fullmatch(line):
-            self.notes.add("rows were cut out")
+            self.notes.add(Note.ROWS_OMITTED)
         elif self.record is None and number <= 5 and COMMAND.search(line):
-            self.notes.add("a command line stood before the listing")
+            self.notes.add(Note.COMMAND_SKIPPED)
         elif self.file != "rollup" or not re.fullmatch(rb"(-+|=+)[ \t]*", line):
-            raise RefusedError
+            raise RejectedError
 
 
 def each_process(text: bytes, file: str = "smaps") -> list[Reference]:
-    """A reference for each process: of the whole text, which may refuse it, then of each part."""
-    whole = Reference(text, file, most=99)
+    """Parse a whole text, which may be rejected, then the part of each process."""
+    whole = Reference(text, file, max_processes=99)
     if len(whole.parts) == 1:
         return [whole]
     found = [Reference(part, file, pasted=False) for part in whole.parts]
     for each in found:
-        each.notes |= whole.notes & {
-            "the text has CRLF line ends",
-            "each line had a quote mark or an indent before it",
-        }
+        each.notes |= whole.notes & {Note.CRLF, Note.QUOTED}
     return found
 
 
@@ -325,7 +331,9 @@ def expected_sums(records: Iterable[dict[str, Any]], by: str | None) -> list[Any
             key,
             len(group),
             sum(map(size_of, group)),
-            sum(r["fields"].get("Rss", 0) for r in group if r["perms"][3] == "s"),
+            None
+            if added(group, "Rss") is None
+            else (sum(r["fields"].get("Rss", 0) for r in group if r["perms"][3] == "s")),
             [added(group, name) for name in KB if name not in NOT_ADDED],
         )
         for key, group in groups.items()
@@ -337,14 +345,14 @@ def added(group: list[dict[str, Any]], name: str) -> int | None:
     return sum(values) if values else None
 
 
-def found_sums(groups: dict[Any, sums.Sums]) -> list[Any]:
+def found_sums(groups: dict[Any, Totals]) -> list[Any]:
     return [
         (
             str(key),
-            each.totals.count,
-            each.totals.size,
+            each.count,
+            each.size,
             each.shared_rss,
-            [getattr(each.totals, KB[name]) for name in KB if name not in NOT_ADDED],
+            [getattr(each, KB[name]) for name in KB if name not in NOT_ADDED],
         )
         for key, each in groups.items()
     ]
@@ -386,30 +394,16 @@ def found_frame(frame: Any) -> dict[str, list[Any]]:
     }
 
 
-# ---- the ways --------------------------------------------------------------------------------
+# ---- the readers -----------------------------------------------------------------------------
 
-MODULES: list[Any] = [parse, sums]
-REFUSED = "refused"
-
-
-@contextmanager
-def at_once(is_worth_it: bool) -> Iterator[None]:
-    """Make texts of any size worth reading by NumPy, or none."""
-    before = [module.is_worth_it for module in MODULES]
-    for module in MODULES:
-        module.is_worth_it = lambda _size: is_worth_it
-    try:
-        yield
-    finally:
-        for module, function in zip(MODULES, before, strict=True):
-            module.is_worth_it = function
+REJECTED = "rejected"
 
 
-def refusing(read: Callable[[], Any]) -> Any:
+def rejecting(read: Callable[[], Any]) -> Any:
     try:
         return read()
-    except (RefusedError, smapskit.ParseError):
-        return REFUSED
+    except (RejectedError, smapskit.ParseError):
+        return REJECTED
 
 
 def snapshot_of(snapshot: smapskit.Snapshot) -> Any:
@@ -418,8 +412,8 @@ def snapshot_of(snapshot: smapskit.Snapshot) -> Any:
 
 def sorted_extras(snapshots: Any) -> Any:
     """The records without notes, and without the order of unknown fields."""
-    if snapshots == REFUSED:
-        return REFUSED
+    if snapshots == REJECTED:
+        return REJECTED
     return [[(*m[:-1], sorted(m[-1], key=str)) for m in mappings] for mappings, _ in snapshots]
 
 
@@ -428,26 +422,28 @@ def of_reference(reference: Reference) -> Any:
 
 
 class Case:
-    """One text, the size of its pieces, and all the ways through it."""
+    """One text, the size of its chunks, and all readers."""
 
     def __init__(self, rng: random.Random) -> None:
         generator = Generator(rng)
         self.text = generator.text()
         self.is_exact = generator.is_exact
-        self.is_worth_it = rng.random() < 0.5
+        self.is_uniform = rng.random() < 0.5
+        """Whether the uniform parser is used where a text is read once only."""
         self.size = rng.choice([150, 500, 2000, 100_000])
+        self.chunk_size = rng.choice([1, 700, 3000, 1 << 20])
         self.by: Any = rng.choice([None, "perms", "sharing", "pathname"])
         self.other_file = rng.choice(["maps", "smaps_rollup", None])
-        # They take ten times as long as all the rest.
+        # Frames take ten times as long as all the rest.
         self.unit: Any = rng.choice(["kB", "bytes", *[None] * 38])
         self.differences: list[str] = []
 
     def pieces(self) -> Iterator[bytes]:
         return (self.text[at : at + self.size] for at in range(0, len(self.text), self.size))
 
-    def equal(self, way: str, found: Any, expected: Any) -> None:
+    def equal(self, reader: str, found: Any, expected: Any) -> None:
         if found != expected:
-            self.differences.append(f"{way}\n  found    {found!r}\n  expected {expected!r}")
+            self.differences.append(f"{reader}\n  found    {found!r}\n  expected {expected!r}")
 
     def run(self) -> None:
         text = self.text
@@ -458,25 +454,44 @@ class Case:
         elif self.other_file == "smaps_rollup":
             self.rollups()
 
-        one = refusing(lambda: of_reference(Reference(text, pasted=False, most=1)))
-        found = refusing(lambda: [*map(found_mapping, smapskit.iter_mappings(io.BytesIO(text)))])
-        self.equal("iter_mappings", found, one if one == REFUSED else one[0])
+        one = rejecting(lambda: of_reference(Reference(text, pasted=False, max_processes=1)))
+        with uniform_parser(is_used=self.is_uniform):
+            stream = io.BytesIO(text)
+            found = rejecting(lambda: [*map(found_mapping, smapskit.iter_mappings(stream))])
+        self.equal("iter_mappings", found, one if one == REJECTED else one[0])
 
-        live = refusing(lambda: Reference(text, pasted=False))
-        self.equal("whole_records", b"".join(parts.whole_records(self.pieces())), text)
-        with at_once(True):
-            found = refusing(
-                lambda: snapshot_of(parse.parse_pieces(self.pieces(), files.SMAPS, None))
-            )
-            expected = REFUSED if live == REFUSED else of_reference(live)
-            self.equal("parse_pieces", found, expected)
-            found = refusing(lambda: found_sums(sums.read_sums(self.pieces(), self.by)))
-            expected = live if live == REFUSED else expected_sums(live.records, self.by)
-            self.equal(f"read_sums by {self.by}", found, expected)
+        live = rejecting(lambda: Reference(text, pasted=False))
+        split = split_between_records(self.pieces(), self.chunk_size)
+        self.equal("split_between_records", b"".join(split), text)
+        with self.small_chunks():
+            for is_used in (True, False):
+                with uniform_parser(is_used=is_used):
+                    self.live(live, f"uniform parser: {is_used}")
         for names in (["Size", "Rss", "Shared_Dirty", "Private_Dirty"], ["Rss"]):
             self.fields(names)
         if self.unit:
             self.frames(live)
+
+    @contextmanager
+    def small_chunks(self) -> Iterator[None]:
+        """Let the reader split a text into small chunks, which may differ from each other."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                reader,
+                "split_between_records",
+                lambda chunks: split_between_records(chunks, self.chunk_size),
+            )
+            yield
+
+    def live(self, live: Any, how: str) -> None:
+        """Read as the text of a live process is read: in chunks, as records and as sums."""
+        found = rejecting(lambda: snapshot_of(read_snapshot(self.pieces(), SMAPS, None)))
+        expected = REJECTED if live == REJECTED else of_reference(live)
+        self.equal(f"read_snapshot, {how}", found, expected)
+        columns = ColumnReader(SMAPS).columns(self.pieces())
+        found = rejecting(lambda: found_sums(group_columns(columns, self.by)))
+        expected = live if live == REJECTED else expected_sums(live.records, self.by)
+        self.equal(f"sums by {self.by}, {how}", found, expected)
 
     def whole_text(
         self,
@@ -486,57 +501,57 @@ class Case:
         text: bytes | None = None,
     ) -> None:
         text = self.text if text is None else text
-        one = refusing(lambda: of_reference(Reference(text, file, most=1)))
-        expected = several = refusing(lambda: each_process(text, file))
-        if several != REFUSED:
+        one = rejecting(lambda: of_reference(Reference(text, file, max_processes=1)))
+        expected = several = rejecting(lambda: each_process(text, file))
+        if several != REJECTED:
             expected = [*map(of_reference, several)]
         written = {}
-        for is_worth_it in (True, False):
-            with at_once(is_worth_it):
-                snapshot = refusing(lambda: parse_one(text))
-            found = snapshot if snapshot == REFUSED else snapshot_of(snapshot)
-            self.equal(f"parse_{file}, at once: {is_worth_it}", found, one)
-            if snapshot != REFUSED:
-                written[is_worth_it] = self.written([snapshot])
+        for is_used in (True, False):
+            with uniform_parser(is_used=is_used):
+                snapshot = rejecting(lambda: parse_one(text))
+            found = snapshot if snapshot == REJECTED else snapshot_of(snapshot)
+            self.equal(f"parse_{file}, uniform parser: {is_used}", found, one)
+            if snapshot != REJECTED:
+                written[is_used] = self.written([snapshot])
         if written:
             self.equal(f"{file} written", written[True], written[False])
             if file == "smaps" and self.is_exact:
                 self.equal("smaps written as it was", written[True], text)
-        with at_once(self.is_worth_it):
-            snapshots = refusing(lambda: parse_all(text))
-        found = snapshots if snapshots == REFUSED else [*map(snapshot_of, snapshots)]
-        self.equal(f"parse_{file}_all, at once: {self.is_worth_it}", found, expected)
-        if snapshots != REFUSED:
+        with uniform_parser(is_used=self.is_uniform):
+            snapshots = rejecting(lambda: parse_all(text))
+        found = snapshots if snapshots == REJECTED else [*map(snapshot_of, snapshots)]
+        self.equal(f"parse_{file}_all, uniform parser: {self.is_uniform}", found, expected)
+        if snapshots != REJECTED:
             out = self.written(snapshots)
-            again = refusing(lambda: [*map(snapshot_of, parse_all(out))])
-            # Fields in an order of their own can look like a cut record when they are written
-            # in one order, one name that ends in CR like CRLF line ends, a range of nearly all
-            # addresses is larger than any Size.
+            again = rejecting(lambda: [*map(snapshot_of, parse_all(out))])
+            # Fields in an order of their own can look like a truncated record when they are
+            # written in one order, one name that ends in CR like CRLF line ends; a range of
+            # nearly all addresses is larger than any Size.
             is_crlf = out.count(b"\r\n") == out.count(b"\n")
             is_large = any(mapping.size >= 2**53 for each in snapshots for mapping in each)
-            if not (is_crlf or is_large or (again == REFUSED and not self.is_exact)):
+            if not (is_crlf or is_large or (again == REJECTED and not self.is_exact)):
                 self.equal(
                     f"{file} written and read", sorted_extras(again), sorted_extras(expected)
                 )
 
     def written(self, snapshots: list[smapskit.Snapshot]) -> bytes:
-        """The snapshots as text. No two of their records share what can be written to."""
+        """Write the snapshots as text; no two of their records share an `extra`."""
         extras = [id(mapping.extra) for each in snapshots for mapping in each]
         self.equal("an extra for each record", len(set(extras)), len(extras))
         return "".join(map(smapskit.format_smaps, snapshots)).encode("utf-8", "surrogateescape")
 
     def rollups(self) -> None:
         text = re.sub(rb"(?m)^(([0-9a-f]+-[0-9a-f]+ .{0,25}?\d+)) .*$", rb"\1 [rollup]", self.text)
-        reference = refusing(lambda: Reference(text, "rollup", most=99))
+        reference = rejecting(lambda: Reference(text, "rollup", max_processes=99))
         expected = reference
-        if reference != REFUSED:
+        if reference != REJECTED:
             records = reference.records
             is_rollup = records and all(r["name"] == b"[rollup]" for r in records)
-            expected = [self.rollup(r) for r in records] if is_rollup else REFUSED
-        found = refusing(lambda: [*map(self.found_rollup, smapskit.parse_rollup_all(text))])
+            expected = [self.rollup(r) for r in records] if is_rollup else REJECTED
+        found = rejecting(lambda: [*map(self.found_rollup, smapskit.parse_rollup_all(text))])
         self.equal("parse_rollup_all", found, expected)
-        one = expected if len(expected) == 1 else REFUSED
-        found = refusing(lambda: [self.found_rollup(smapskit.parse_rollup(text))])
+        one = expected if len(expected) == 1 else REJECTED
+        found = rejecting(lambda: [self.found_rollup(smapskit.parse_rollup(text))])
         self.equal("parse_rollup", found, one)
 
     @staticmethod
@@ -551,17 +566,17 @@ class Case:
         return rollup.start, rollup.end, values, list(rollup.extra.items())
 
     def fields(self, names: list[str]) -> None:
-        """The quick table's way: it may always give up, but not give other values."""
-        scanner = Few(names)
+        """Scan fields as the plain table does: it may give up, but not return other values."""
+        scanner = FieldScanner(names)
         rows: list[Any] = []
-        for part in parts.whole_records(self.pieces()):
-            found = scanner.rows(part)
+        for chunk in split_between_records(self.pieces(), self.chunk_size):
+            found = scanner.scan(chunk)
             if found is None:
                 return
             rows += found
-        reference = refusing(lambda: Reference(self.text, pasted=False, only=names))
-        if reference == REFUSED:
-            self.differences.append(f"Few {names}: read what is to be refused")
+        reference = rejecting(lambda: Reference(self.text, pasted=False, only=names))
+        if reference == REJECTED:
+            self.differences.append(f"FieldScanner {names}: scanned what is to be rejected")
             return
         expected = [
             (r["start"], r["end"], r["inode"], r["name"], *(r["fields"].get(n) for n in names))
@@ -571,36 +586,35 @@ class Case:
             (int(row[0], 16), int(row[1], 16), int(row[5]), row[6], *map(int, row[7:]))
             for row in rows
         ]
-        self.equal(f"Few {names}", values, expected)
+        self.equal(f"FieldScanner {names}", values, expected)
 
     def frames(self, live: Any) -> None:
         text, unit = self.text, self.unit
-        one = refusing(lambda: Reference(text, most=1))
-        several = refusing(lambda: each_process(text))
+        one = rejecting(lambda: Reference(text, max_processes=1))
+        several = rejecting(lambda: each_process(text))
         self.frame(
             "parse_frame",
             lambda: [frames.parse_frame(text, unit)],
-            one if one == REFUSED else one.processes,
+            one if one == REJECTED else one.processes,
         )
         self.frame(
             "parse_frames",
             lambda: frames.parse_frames(text, unit),
-            several if several == REFUSED else [each.records for each in several],
+            several if several == REJECTED else [each.records for each in several],
         )
-        about = smapskit.Snapshot(())
         self.frame(
-            "frame_of_parts",
-            lambda: [frames.frame_of_parts(parts.whole_records(self.pieces()), unit, about)],
-            live if live == REFUSED else [live.records],
+            "from_columns",
+            lambda: [frames.from_columns(ColumnReader(SMAPS).columns(self.pieces()), unit)],
+            live if live == REJECTED else [live.records],
         )
 
-    def frame(self, way: str, read: Callable[[], list[Any]], processes: Any) -> None:
-        found = refusing(lambda: [*map(found_frame, read())])
+    def frame(self, reader: str, read: Callable[[], list[Any]], processes: Any) -> None:
+        found = rejecting(lambda: [*map(found_frame, read())])
         expected = processes
-        if processes != REFUSED:
+        if processes != REJECTED:
             factor = 1024 if self.unit == "bytes" else 1
             expected = [expected_frame(process, factor) for process in processes]
-        self.equal(f"{way} in {self.unit}", found, expected)
+        self.equal(f"{reader} in {self.unit}", found, expected)
 
 
 # ---- the texts -------------------------------------------------------------------------------
@@ -651,11 +665,12 @@ JUNK = [b"\n", b" ", b"-", b":", b"\xff", b"\r\n", b"\r", b"\t", b"0", b"9", b"k
 
 
 class Generator:
-    """Makes the text of a case."""
+    """Generates the text of a case."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
-        self.is_exact = True  # whether what is read has to be written as it was
+        self.is_exact = True
+        """Whether the text has to be written again as it was."""
 
     def text(self) -> bytes:
         rng = self.rng
@@ -677,7 +692,7 @@ class Generator:
         return text
 
     def real(self) -> bytes:
-        """Some records of a real process, of which a few are left out."""
+        """Return up to five records of a real process."""
         text = self.rng.choice(FIXTURES).read_bytes()
         starts = [m.start() for m in re.finditer(rb"(?m)^[0-9a-f]+-[0-9a-f]+ ", text)]
         first = self.rng.randrange(len(starts))
@@ -685,7 +700,7 @@ class Generator:
 
     def process(self, *, same: bool) -> bytes:
         rng = self.rng
-        self.is_exact &= same  # else nobody knows where a field belongs
+        self.is_exact &= same  # else the place of a field is not known
         names = rng.choice([*kernels.FIELDS.values(), *SHORT * 6]).split()
         if rng.random() < 0.3:
             for name in rng.sample(UNKNOWN, rng.choice([1, 1, 2])):
@@ -747,7 +762,7 @@ class Generator:
         return f"{prefix}{value:{max(24 - len(prefix), 1)}d}{unit}".encode()
 
     def changed_unit(self, text: bytes) -> bytes:
-        """The unit of a field, on one line."""
+        """Change the unit of a field on one line."""
         self.is_exact = False
         lines = text.split(b"\n")
         unknown = [n for n, line in enumerate(lines) if line.startswith(UNKNOWN_LINES)]
@@ -796,12 +811,12 @@ class Generator:
 
 
 def case_of(seed: int, number: int) -> Case:
-    """The same case in every run."""
+    """Return a case, the same in every run."""
     return Case(random.Random(f"{seed}/{number}"))
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the cases; the status tells whether there were differences."""
+    """Run the cases; the exit status is 1 if there were differences."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -815,16 +830,16 @@ def main(words: Sequence[str] | None = None) -> int:
         case = case_of(options.seed, number)
         try:
             case.run()
-        except Exception as error:  # noqa: BLE001  whatever it is, it is a finding
+        except Exception as error:  # noqa: BLE001  any exception is a finding
             case.differences.append(f"{type(error).__name__}: {error}")
-        read += refusing(lambda: Reference(case.text, most=99)) != REFUSED  # noqa: B023
+        read += rejecting(lambda: Reference(case.text, max_processes=99)) != REJECTED  # noqa: B023
         if case.differences:
             differing += 1
             print(f"case {number} of seed {options.seed}: {case.text!r}")
             print(*case.differences, sep="\n", flush=True)
     seconds = time.monotonic() - began
     print(
-        f"{options.cases} cases ({read} read, {options.cases - read} refused) of seed "
+        f"{options.cases} cases ({read} read, {options.cases - read} rejected) of seed "
         f"{options.seed}, {differing} with differences, {seconds:.0f} s"
     )
     return 1 if differing else 0
