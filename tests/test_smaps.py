@@ -201,8 +201,8 @@ class TestOddities:
         assert list(smapskit.parse_frame(raw)["Folios"]) == [str(value) for value in expected]
 
     def test_no_two_records_share_an_extra(self) -> None:
-        folios = RECORD.replace("VmFlags:", "Folios:                4 kB\nVmFlags:")
-        for text in (RECORD * 3, folios * 3):
+        unknown = RECORD.replace("VmFlags", "Folios:                4 kB\nVmFlags")
+        for text in (RECORD * 3, unknown * 3):
             found = read_at_once([text.encode()], kinds.SMAPS)
             assert found is not None
             first, *others = found[0]
