@@ -1,12 +1,12 @@
 """
-How fast smapskit is, as ratios to the kernel and to its peers, measured in one run.
+Measure the speed of smapskit as ratios to the kernel and to other programs, in one run.
 
     pip install . --group benchmark
-    python benchmarks/measure.py             all of it, some minutes; kept in docs/
-    python benchmarks/measure.py --quick     a smaller run that writes nothing
+    python benchmarks/measure.py             complete, some minutes; writes the results to docs/
+    python benchmarks/measure.py --quick     smaller, writes nothing
 
-Contenders take turns, since the machine's pace changes while one waits: what counts is the
-ratio of two medians of the same rounds, and its spread.
+The functions are timed in turns, since the speed of a machine changes over minutes: the result
+is the ratio of two medians of the same rounds, with its quartiles.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ import psutil
 from subjects import subject
 
 import smapskit
-from smapskit.sources.process import read_sums
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -45,105 +44,107 @@ def _count_mappings(path: Path) -> int:
         return sum(1 for _ in smapskit.iter_mappings(file))
 
 
-# Each takes the pid of a live process.
 LIVE: dict[str, Callable[[int], object]] = {
     "bare read of smaps": lambda pid: Path(f"/proc/{pid}/smaps").read_bytes(),
     "smapskit.read": smapskit.read,
     "smapskit.read_frame": smapskit.read_frame,
-    "a recorder's sample (sums)": read_sums,
+    "smapskit.record, one sample": lambda pid: smapskit.record(pid, duration=0),
     "smapskit.read_rollup": smapskit.read_rollup,
     "psutil memory_maps(grouped=False)": lambda pid: psutil.Process(pid).memory_maps(grouped=False),
 }
-# Each takes a saved text.
+"""Functions of the pid of a live process, by their name in the tables."""
 TEXT: dict[str, Callable[[Path], object]] = {
     "smapskit.parse_smaps": lambda path: smapskit.parse_smaps(path.read_bytes()),
     "smapskit.parse_frame": lambda path: smapskit.parse_frame(path.read_bytes()),
     "smapskit.iter_mappings": _count_mappings,
     "jc proc_pid_smaps": lambda path: jc.parse("proc_pid_smaps", path.read_text()),
 }
+"""Functions of the path of a saved text, by their name in the tables."""
 
 
 @attrs.frozen
 class Result:
-    """The times of contenders that took turns, in seconds."""
+    """The times of functions that were timed in turns, in seconds, one per round."""
 
     times: dict[str, list[float]]
 
     def ratio(self, one: str, other: str) -> tuple[float, float, float]:
-        """Of the medians; and the quartiles of the ratios round by round."""
+        """Return the ratio of the medians, and the quartiles of the ratios round by round."""
         rounds = [a / b for a, b in zip(self.times[one], self.times[other], strict=True)]
         low, _, high = quantiles(rounds, n=4)
         return median(self.times[one]) / median(self.times[other]), low, high
 
 
-def take_turns(contenders: dict[str, Callable[[], object]], rounds: int) -> Result:
-    """Time each contender once a round, after one round that does not count."""
-    times: dict[str, list[float]] = {name: [] for name in contenders}
+def time_in_turns(functions: dict[str, Callable[[], object]], rounds: int) -> Result:
+    """Time each function once per round, after one round that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in functions}
     for number in range(rounds + 1):
-        order = list(contenders)
+        order = list(functions)
         for name in order[number % len(order) :] + order[: number % len(order)]:
             gc.collect()
             begin = time.perf_counter()
-            contenders[name]()
+            functions[name]()
             if number:
                 times[name].append(time.perf_counter() - begin)
     return Result(times)
 
 
 def command(*words: str) -> Callable[[], object]:
-    """A program's whole life, its output thrown away."""
+    """Return a function that runs a program and discards its output."""
     return lambda: subprocess.run(words, stdout=subprocess.DEVNULL, check=True)
 
 
 def peak(kind: str, name: str, argument: str) -> float:
-    """By how many MiB a process of its own grows at most when it does that once."""
+    """Return the peak growth in MiB of a process of its own that calls a function once."""
     words = [sys.executable, __file__, "--peak", kind, name, argument]
     ran = subprocess.run(words, capture_output=True, text=True, check=True)
     return float(ran.stdout)
 
 
-def _peak_here(kind: str, name: str, argument: str) -> float:
-    # Everything is loaded before, so that only the work counts.
+def _measure_peak(kind: str, name: str, argument: str) -> float:
+    # Loaded before, so that only the work is measured.
     import numpy  # noqa: F401, ICN001, PLC0415
     import pandas as pd  # noqa: F401, PLC0415
 
-    before = _largest_rss()
-    kept = LIVE[name](int(argument)) if kind == "live" else TEXT[name](Path(argument))
-    after = _largest_rss()
-    del kept
+    before = _peak_rss_kb()
+    result = LIVE[name](int(argument)) if kind == "live" else TEXT[name](Path(argument))
+    after = _peak_rss_kb()
+    del result
     return (after - before) / 1024
 
 
-def _largest_rss() -> int:
-    """In kB. Not getrusage's, which is that of the program before exec where that was larger."""
+def _peak_rss_kb() -> int:
+    """Return the peak RSS. getrusage(2) would include the program that called exec."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
 
 
 def main() -> None:
-    """Measure, print, and unless it was a quick run keep the tables and the plot."""
+    """Measure and print; unless it is a quick run, write the tables and the plot to docs/."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[1])
-    parser.add_argument("--quick", action="store_true", help="smaller subjects, nothing written")
+    parser.add_argument(
+        "--quick", action="store_true", help="measure smaller processes, write nothing"
+    )
     parser.add_argument("--peak", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peak:
-        print(_peak_here(*options.peak))
+        print(_measure_peak(*options.peak))
         return
     sizes = (100, 1_000) if options.quick else (100, 1_000, 10_000, 40_000)
     rounds = 3 if options.quick else 11
-    sections = [_about()]
+    sections = [_describe_machine()]
     growth: dict[str, dict[int, float]] = {}
     text = Path()
     with tempfile.TemporaryDirectory() as folder:
         for count in sizes:
-            _tell(f"{count:,} mappings")
+            _print_progress(f"{count:,} mappings")
             with subject(count) as pid:
                 text = Path(folder) / f"{count}.txt"
                 text.write_bytes(Path(f"/proc/{pid}/smaps").read_bytes())
-                few = max(3, rounds if count < 20_000 else rounds // 2)  # noqa: PLR2004
-                live = take_turns({n: _bound(f, pid) for n, f in LIVE.items()}, rounds)
-                texts = take_turns({n: _bound(f, text) for n, f in TEXT.items()}, few)
-                programs = take_turns(_programs(pid), rounds)
+                text_rounds = max(3, rounds if count < 20_000 else rounds // 2)  # noqa: PLR2004
+                live = time_in_turns({n: _bound(f, pid) for n, f in LIVE.items()}, rounds)
+                texts = time_in_turns({n: _bound(f, text) for n, f in TEXT.items()}, text_rounds)
+                programs = time_in_turns(_programs(pid), rounds)
                 for result in (live, texts, programs):
                     for name, times in result.times.items():
                         growth.setdefault(name, {})[count] = median(times)
@@ -166,11 +167,11 @@ def main() -> None:
         sections.append(_small(rounds))
         sections.append(_growth(growth, sizes))
         if not options.quick:
-            _tell("1 GiB resident")
+            _print_progress("1 GiB resident")
             with subject(10, 1024) as pid:
-                big = take_turns({n: _bound(f, pid) for n, f in LIVE.items()}, rounds)
+                big = time_in_turns({n: _bound(f, pid) for n, f in LIVE.items()}, rounds)
                 sections.append(_table("1 GiB resident in one mapping", big, next(iter(LIVE))))
-            _tell("a capture of 1 GB")
+            _print_progress("a capture of 1 GB")
             sections.append(_large(Path(folder), text))
     print("\n\n".join(sections))
     if not options.quick:
@@ -189,12 +190,12 @@ def _programs(pid: int) -> dict[str, Callable[[], object]]:
 
 
 def _small(rounds: int) -> str:
-    _tell("start-up")
+    _print_progress("start-up")
     with subprocess.Popen(["sh"], stdin=subprocess.PIPE) as shell:
-        result = take_turns(
+        result = time_in_turns(
             {
                 "python -c pass": command(sys.executable, "-c", "pass"),
-                "python -m smapskit, a shell": command(
+                "python -m smapskit, of a shell": command(
                     sys.executable, "-m", "smapskit", str(shell.pid)
                 ),
                 "import attrs": command(sys.executable, "-c", "import attrs"),
@@ -205,7 +206,7 @@ def _small(rounds: int) -> str:
             },
             4 * rounds,
         )
-        assert shell.stdin is not None  # noqa: S101  asked for
+        assert shell.stdin is not None  # noqa: S101  it is a pipe
         shell.stdin.close()
     return _table("Start-up, whole processes", result, "python -c pass")
 
@@ -216,7 +217,8 @@ def _table(
     lines = [
         f"### {title}",
         "",
-        f"| | median (ms) | of {reference} | quartiles |" + (" peak (MiB) |" if peaks else ""),
+        f"| | median (ms) | ratio to {reference} | quartiles |"
+        + (" peak memory (MiB) |" if peaks else ""),
         "|---|---|---|---|" + ("---|" if peaks else ""),
     ]
     if reference not in result.times:
@@ -232,7 +234,7 @@ def _growth(growth: dict[str, dict[int, float]], sizes: Sequence[int]) -> str:
     lines = [
         "### Ten times the mappings",
         "",
-        "How many times the time it takes:",
+        "The ratio of the times:",
         "",
         "| | " + " | ".join(f"{a:,} to {b:,}" for a, b in pairwise(sizes)) + " |",
         "|---|" + "---|" * (len(sizes) - 1),
@@ -256,22 +258,22 @@ def _large(folder: Path, text: Path) -> str:
     lines = [
         f"### A capture of {size / 1e9:.2f} GB, {records:,} mappings",
         "",
-        "| | seconds | peak (MB) | a record (bytes) | of the text |",
+        "| | seconds | peak memory (MB) | bytes per record | ratio to the text |",
         "|---|---|---|---|---|",
     ]
     for name in ("smapskit.iter_mappings", "smapskit.parse_smaps", "smapskit.parse_frame"):
         begin = time.perf_counter()
         grown = peak("text", name, str(capture)) * MIB
         seconds = time.perf_counter() - begin
-        kept = (grown - size) / records if name.endswith("smaps") else None
+        per_record = (grown - size) / records if name.endswith("smaps") else None
         lines.append(
             f"| {name} | {seconds:.0f} | {grown / 1e6:,.0f} | "
-            f"{'' if kept is None else f'{kept:,.0f}'} | {grown / size:.2f} |"
+            f"{'' if per_record is None else f'{per_record:,.0f}'} | {grown / size:.2f} |"
         )
     return "\n".join(lines)
 
 
-def _about() -> str:
+def _describe_machine() -> str:
     model = next(
         (
             line.partition(":")[2].strip()
@@ -305,7 +307,7 @@ def _plot(growth: dict[str, dict[int, float]], path: Path) -> None:
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel("mappings")
-    axes.set_ylabel("time a mapping (µs)")
+    axes.set_ylabel("time per mapping (µs)")
     axes.grid(visible=True, which="both", color="#DDDDDD", linewidth=0.5)
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_major_formatter("{x:g}")
@@ -317,8 +319,8 @@ def _bound(function: Callable[[Any], object], argument: Any) -> Callable[[], obj
     return lambda: function(argument)
 
 
-def _tell(what: str) -> None:
-    print(f"... {what}", file=sys.stderr, flush=True)
+def _print_progress(text: str) -> None:
+    print(f"... {text}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

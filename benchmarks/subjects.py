@@ -1,7 +1,7 @@
 """
-Processes to measure on: as many mappings as one wants, made by a program of its own.
+Start processes with a given number of mappings, to measure on.
 
-    python benchmarks/subjects.py MAPPINGS MIB     says "ready", lives until its input ends
+    python benchmarks/subjects.py MAPPINGS MIB     prints "ready", runs until its input ends
 """
 
 from __future__ import annotations
@@ -19,10 +19,19 @@ PAGE = mmap.PAGESIZE
 
 @contextmanager
 def subject(mappings: int, mib: int = 0) -> Iterator[int]:
-    """The pid of a process with about as many mappings, and so many MiB resident in one."""
+    """
+    Start a process with many mappings, and end it afterwards.
+
+    Args:
+        mappings: how many, about: the program itself adds some.
+        mib: size of a further mapping, which is resident, in MiB.
+
+    Yields:
+        Its pid.
+    """
     command = [sys.executable, "-S", __file__, str(mappings), str(mib)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None  # noqa: S101  asked for
+        assert process.stdout is not None  # noqa: S101  it is a pipe
         assert process.stdin is not None  # noqa: S101
         process.stdout.readline()
         try:
@@ -32,9 +41,9 @@ def subject(mappings: int, mib: int = 0) -> Iterator[int]:
 
 
 def main(mappings: int, mib: int) -> None:
-    """Map pages of a file, shared and private, and anonymous ones, so that none of them merge."""
+    """Map single pages, shared, private and anonymous in turn, so that the kernel merges none."""
     libc = ctypes.CDLL(None, use_errno=True)
-    # Not mmap.mmap: it keeps a descriptor for each.
+    # Not mmap.mmap: it duplicates the descriptor for each mapping.
     libc.mmap.restype = ctypes.c_void_p
     libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
     with tempfile.NamedTemporaryFile() as file:
@@ -47,7 +56,7 @@ def main(mappings: int, mib: int) -> None:
         )
         for number in range(mappings):
             descriptor, flags, prot = kinds[number % len(kinds)]
-            offset = 0 if descriptor < 0 else 2 * number * PAGE  # none is the next one's neighbour
+            offset = 0 if descriptor < 0 else 2 * number * PAGE  # not adjacent to the next one's
             address = libc.mmap(None, PAGE, prot, flags, descriptor, offset)
             if address == ctypes.c_void_p(-1).value:
                 raise OSError(ctypes.get_errno(), "mmap")
@@ -55,7 +64,7 @@ def main(mappings: int, mib: int) -> None:
             if prot == writable:
                 byte.value = b"x"
             else:
-                byte.value  # noqa: B018  reading it brings the page in
+                byte.value  # noqa: B018  the read makes the page resident
     large = mmap.mmap(-1, max(1, mib) << 20)
     large.write(bytes(mib << 20))
     print("ready", flush=True)

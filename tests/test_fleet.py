@@ -83,4 +83,4 @@ def test_captures_become_parquet_and_an_answer(captures: Path, tmp_path: Path) -
 def test_what_is_no_folder_is_told(tmp_path: Path) -> None:
     ran = fleet(tmp_path / "nothing", "-o", tmp_path)
     assert ran.returncode == 2
-    assert "is no folder" in ran.stderr
+    assert "is not a folder" in ran.stderr

@@ -17,7 +17,7 @@ import experiment
 import judge
 import pytest
 
-from smapskit.sources.recording import Recording
+from smapskit import Recording
 
 EXAMPLE = Path(__file__).parent.parent / "examples" / "pageout"
 RECORDED = EXAMPLE / "recorded"
@@ -33,7 +33,7 @@ SHORT = experiment.Plan(
 def why_not() -> str:
     try:
         experiment.check(SHORT)
-    except cgroup.CannotBeMade as error:
+    except cgroup.CannotRun as error:
         return str(error)
     return ""
 
@@ -204,7 +204,7 @@ def test_a_group_that_exists_already_is_neither_used_nor_removed() -> None:
     group = cgroup.MemoryGroup.find()
     group.path.mkdir()
     try:
-        with pytest.raises(cgroup.CannotBeMade, match="File exists"):
+        with pytest.raises(cgroup.CannotRun, match="File exists"):
             group.make(64 * MIB)
         group.remove()
         assert group.path.exists()
@@ -262,6 +262,20 @@ def test_a_group_that_took_the_place_of_the_one_made_is_left_alone(
     assert other.path.exists()
 
 
+@pytest.mark.parametrize(
+    ("version", "name", "text"),
+    [
+        (1, "memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"),
+        (2, "memory.events", "low 0\nhigh 7\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n"),
+    ],
+)
+def test_oom_kills_are_counted_by_the_kernel(
+    version: int, name: str, text: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    assert cgroup.MemoryGroup(tmp_path, version).oom_kills() == 2
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_the_janitor_removes_only_what_it_was_told_of(told: bool, tmp_path: Path) -> None:
     group = tmp_path / "group"
@@ -273,7 +287,7 @@ def test_the_janitor_removes_only_what_it_was_told_of(told: bool, tmp_path: Path
 
 
 def test_two_runs_never_have_the_same_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cgroup, "_place", lambda *_: (tmp_path, 2))
+    monkeypatch.setattr(cgroup, "_find_parent", lambda *_: (tmp_path, 2))
     names = {cgroup.MemoryGroup.find().path.name for _ in range(100)}
     assert len(names) == 100
 
@@ -298,8 +312,8 @@ WITHOUT_CGROUPS = """
 import runpy, sys
 sys.path.insert(0, sys.argv[1])
 import cgroup
-find = cgroup._place
-cgroup._place = lambda own_groups, _mounts: find(own_groups, "")  # no cgroup tree is mounted
+find = cgroup._find_parent
+cgroup._find_parent = lambda own_groups, _mounts: find(own_groups, "")  # no cgroup tree is mounted
 sys.argv = ["run.py", "--out", sys.argv[2]]
 runpy.run_path(sys.path[0] + "/run.py", run_name="__main__")
 """
@@ -318,7 +332,7 @@ def test_without_a_cgroup_it_says_what_is_missing_and_changes_nothing(tmp_path: 
 @needs_group
 def test_what_could_not_show_page_out_is_refused(tmp_path: Path) -> None:
     def refusal(plan: experiment.Plan) -> str:
-        with pytest.raises(cgroup.CannotBeMade) as caught:
+        with pytest.raises(cgroup.CannotRun) as caught:
             experiment.check(plan)
         return str(caught.value)
 
@@ -431,7 +445,7 @@ def make_tree(folder: Path, *groups: str, controllers: str = "cpu memory") -> No
 
 
 def place(own: str, mounts: str) -> tuple[Path, int]:
-    return cgroup._place(own, mounts)
+    return cgroup._find_parent(own, mounts)
 
 
 def test_v2_makes_it_beside_the_own_group_where_memory_is_handed_on(tmp_path: Path) -> None:
@@ -467,9 +481,12 @@ def test_in_a_container_the_mount_begins_at_its_own_group(tmp_path: Path) -> Non
     ("mounts", "said"),
     [
         ("", "no cgroup file system with the memory controller is mounted"),
-        (V2.format(root="/", folder="/nowhere"), "no group here hands the memory controller on"),
+        (
+            V2.format(root="/", folder="/nowhere"),
+            "no group here enables the memory controller below it",
+        ),
     ],
 )
 def test_where_there_is_no_place_the_reason_is_told(mounts: str, said: str) -> None:
-    with pytest.raises(cgroup.CannotBeMade, match=said):
+    with pytest.raises(cgroup.CannotRun, match=said):
         place("0::/\n", mounts)

@@ -1,13 +1,13 @@
 """
-Captures of many machines to Parquet by host and day, on all cores or machines that Dask has.
+Convert the captures of many machines to Parquet by host and day, on all workers of Dask.
 
     pip install . --group fleet
     python examples/fleet/fleet.py CAPTURES -o OUT [--workers N | --scheduler ADDRESS]
     python examples/fleet/fleet.py CAPTURES -o OUT --ask
 
-CAPTURES is a folder of HOST/TIME-PID.smaps, with TIME as 20261124T120000Z, compressed or not,
-as a cron job of one line leaves them (see docs/fleets.md). A capture that can't be read is
-named with its reason in OUT/set-aside.csv; what is in OUT already is not read again.
+CAPTURES is a folder of HOST/TIME-PID.smaps, compressed or not, with TIME such as
+20261124T120000Z; docs/fleets.md has a cron job of one line that writes them. Captures that cannot
+be read are listed with the reason in OUT/set-aside.csv; those in OUT already are not read again.
 """
 
 from __future__ import annotations
@@ -26,13 +26,12 @@ import duckdb
 from distributed import Client, LocalCluster, as_completed
 
 import smapskit
-from smapskit.sources.captures import load_capture_frames
 
 _NAME = re.compile(r"(\d{8}T\d{6}Z)-(\d+)\.smaps(\.\w+)?")
 
 QUESTION = """
--- Which library's private memory grew most across the fleet, from each process's first
--- capture to its last?
+-- Which library's private memory grew most over all hosts, from the first capture of each
+-- process to its last?
 WITH sums AS (
     SELECT host, pid, time, pathname, sum(private_clean + private_dirty) AS private
     FROM read_parquet($files, hive_partitioning = true)
@@ -50,7 +49,7 @@ FROM growth GROUP BY pathname HAVING sum(grown) != 0 ORDER BY kB DESC LIMIT 20
 
 @attrs.frozen
 class Capture:
-    """A saved smaps, and what its path says of it."""
+    """The path of a saved smaps, and the host, time and process that it names."""
 
     path: Path
     host: str
@@ -58,12 +57,12 @@ class Capture:
     pid: int
 
     @classmethod
-    def of(cls, path: Path) -> Capture:
+    def from_path(cls, path: Path) -> Capture:
         """
-        Read the path.
+        Parse the path.
 
         Raises:
-            ValueError: it is no HOST/TIME-PID.smaps.
+            ValueError: it is not HOST/TIME-PID.smaps.
         """
         match = _NAME.fullmatch(path.name)
         if match is None:
@@ -72,16 +71,21 @@ class Capture:
         return cls(path, path.parent.name, time, int(match[2]))
 
     def target(self, out: Path) -> Path:
-        """Where its Parquet belongs."""
+        """Return the path of its Parquet file."""
         folder = out / f"host={self.host}" / f"day={self.time:%Y-%m-%d}"
         return folder / f"{self.time:%H%M%S}-{self.pid}.parquet"
 
 
 def convert(path: Path, out: Path) -> str:
-    """Turn a capture to Parquet; the reason where that can't be, else nothing. Dask runs it."""
+    """
+    Convert a capture to Parquet; called by the workers of Dask.
+
+    Returns:
+        The reason why it could not be converted, or "".
+    """
     try:
-        capture = Capture.of(path)
-        (frame,) = load_capture_frames(path)
+        capture = Capture.from_path(path)
+        frame = smapskit.load(path).to_frame()
     except (smapskit.SmapskitError, OSError, ValueError) as error:
         return str(error) or type(error).__name__
     target = capture.target(out)
@@ -89,31 +93,31 @@ def convert(path: Path, out: Path) -> str:
     frame.insert(0, "time", capture.time)
     frame.insert(1, "pid", capture.pid)
     frame.attrs = {}
-    new = target.with_suffix(".new")
-    frame.to_parquet(new, index=False)
-    new.replace(target)  # complete, or not there
+    partial = target.with_suffix(".new")
+    frame.to_parquet(partial, index=False)
+    partial.replace(target)  # so that a file in OUT is always complete
     return ""
 
 
-def waiting(captures: Path, out: Path) -> Iterator[Path]:
-    """The captures whose Parquet is not there yet."""
+def find_new(captures: Path, out: Path) -> Iterator[Path]:
+    """Yield the captures that have no Parquet file yet."""
     for path in sorted(captures.glob("*/*")):
         try:
-            if Capture.of(path).target(out).exists():
+            if Capture.from_path(path).target(out).exists():
                 continue
         except ValueError:
-            pass  # convert says why
+            pass  # convert returns the reason
         yield path
 
 
 def run(client: Client, captures: Path, out: Path) -> dict[Path, str]:
-    """Convert all that waits; why some could not be, by path."""
-    paths = list(waiting(captures, out))
+    """Convert the new captures; return the reason by path for those that could not be."""
+    paths = list(find_new(captures, out))
     jobs = client.map(convert, paths, out=out, pure=False, batch_size=200)
     path_of = dict(zip(jobs, paths, strict=True))
     set_aside: dict[Path, str] = {}
     for number, job in enumerate(as_completed(jobs), 1):
-        # A worker that died with a capture is a reason too.
+        # A worker that was killed while it read a capture is a reason too.
         reason = job.result() if job.status == "finished" else repr(job.exception())
         if reason:
             set_aside[path_of[job]] = reason
@@ -124,22 +128,30 @@ def run(client: Client, captures: Path, out: Path) -> dict[Path, str]:
 
 
 def ask(out: Path, question: str = QUESTION) -> list[tuple[Any, ...]]:
-    """What DuckDB answers over all the Parquet there is."""
+    """Run a query of DuckDB over all Parquet files; return its rows."""
     files = str(out / "host=*" / "day=*" / "*.parquet")
     return duckdb.execute(question, {"files": files}).fetchall()
 
 
 def main() -> int:
-    """Convert, and answer the question."""
-    parser = argparse.ArgumentParser(description="Captures of a fleet to Parquet, by Dask.")
+    """Convert the new captures, then print the answer to the question."""
+    parser = argparse.ArgumentParser(
+        description="Convert captures of many hosts to Parquet with Dask; query them with DuckDB."
+    )
     parser.add_argument("captures", type=Path, help="folder of HOST/TIME-PID.smaps[.gz|.xz|.zst]")
-    parser.add_argument("-o", "--out", type=Path, required=True, help="folder for the Parquet")
-    parser.add_argument("--workers", type=int, help="processes on this machine (one a core)")
-    parser.add_argument("--scheduler", help="address of a Dask cluster that sees both folders")
-    parser.add_argument("--ask", action="store_true", help="only ask, convert nothing")
+    parser.add_argument(
+        "-o", "--out", type=Path, required=True, help="folder for the Parquet files"
+    )
+    parser.add_argument(
+        "--workers", type=int, help="number of processes on this machine (default: one per core)"
+    )
+    parser.add_argument(
+        "--scheduler", help="address of a Dask cluster that can read and write both folders"
+    )
+    parser.add_argument("--ask", action="store_true", help="only run the query, convert nothing")
     options = parser.parse_args()
     if not options.captures.is_dir():
-        parser.error(f"{options.captures} is no folder")
+        parser.error(f"{options.captures} is not a folder")
     set_aside: dict[Path, str] = {}
     if not options.ask:
         options.out.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,8 @@
 """
-A memory cgroup of one's own, v2 where its controller is there, else v1.
+Make a memory cgroup for one run: v2 where its memory controller is enabled, else v1.
 
-Run as a program it is the janitor: it is told on standard input which group was made, waits
-until its standard input ends, as it does when the run ends in whatever way, and then removes
-that group.
+Run as a program, this is the cleanup process. It reads the inode of the new group from standard
+input, waits for the end of its input, which comes however the run ends, and removes that group.
 """
 
 from __future__ import annotations
@@ -23,30 +22,30 @@ PREFIX = "smapskit-pageout-"
 _UNLIMITED = 1 << 60
 
 
-class CannotBeMade(Exception):
-    """What is missing on this machine, and what to do about it."""
+class CannotRun(Exception):
+    """This machine cannot make the run; the message says what is missing and what to do."""
 
 
 @attrs.define
 class MemoryGroup:
-    """A group that limits the memory of the processes in it; its files are the kernel's."""
+    """A cgroup that limits the memory of the processes in it."""
 
     path: Path
     version: int
     inode: int | None = None
-    """The inode of the directory that `make` made; None if it has made none."""
+    """The inode of the directory that `make` created; None if it has created none."""
 
     @classmethod
     def find(cls) -> MemoryGroup:
         """
-        Where this process may make one; nothing is changed yet.
+        Find where this process may make a group, without making it.
 
         Raises:
-            CannotBeMade: nowhere, and why.
+            CannotRun: there is no such place; the message says why.
         """
         own, mounts = (Path("/proc/self", name).read_text() for name in ("cgroup", "mountinfo"))
-        parent, version = _place(own, mounts)
-        # A random part, so that no other run, user or container has the same name.
+        parent, version = _find_parent(own, mounts)
+        # The random part makes the name differ from those of other runs, users and containers.
         return cls(parent / f"{PREFIX}{os.getpid()}-{secrets.token_hex(8)}", version)
 
     def make(self, limit: int, *, swap: bool = False, high: int | None = None) -> None:
@@ -54,21 +53,21 @@ class MemoryGroup:
         Make the directory and set the limits.
 
         Args:
-            limit: bytes beyond which a process in it is OOM-killed.
-            swap: whether it may swap.
-            high: bytes from which the kernel reclaims and slows, without killing (v2 alone).
+            limit: bytes; a process that needs more is OOM-killed.
+            swap: whether the processes may swap.
+            high: bytes from which the kernel reclaims and slows down, without killing (v2 only).
 
         Raises:
-            CannotBeMade: the kernel would not have it.
+            CannotRun: the kernel rejected it.
         """
         try:
             self.path.mkdir()
             self.inode = self.path.stat().st_ino
-            for name, figure in self._limits(limit, swap=swap, high=high).items():
-                (self.path / name).write_text(str(figure))
+            for name, value in self._limits(limit, swap=swap, high=high).items():
+                (self.path / name).write_text(str(value))
         except OSError as error:
             self.remove()
-            raise CannotBeMade(f"the memory cgroup {self.path}: {error.strerror}") from None
+            raise CannotRun(f"the memory cgroup {self.path}: {error.strerror}") from None
 
     def _limits(self, limit: int, *, swap: bool, high: int | None) -> dict[str, int]:
         if self.version == 1:
@@ -79,12 +78,12 @@ class MemoryGroup:
             if high is not None:
                 limits["memory.high"] = high
             no_swap = {"memory.swap.max": 0}
-        if not swap:  # kernels without swap have no file to limit it with
+        if not swap:  # kernels without swap do not have these files
             limits |= {k: v for k, v in no_swap.items() if (self.path / k).exists()}
         return limits
 
-    def around(self) -> Iterator[tuple[Path, int]]:
-        """The groups that it would be in, and their limits in bytes, where they have any."""
+    def enclosing_limits(self) -> Iterator[tuple[Path, int]]:
+        """Yield the groups that contain this one and have a limit, with the limit in bytes."""
         for folder in self.path.parents:
             for name in ("memory.max", "memory.limit_in_bytes"):
                 with suppress(OSError, ValueError):  # "max"
@@ -97,25 +96,32 @@ class MemoryGroup:
         (self.path / "cgroup.procs").write_text("0")
 
     def oom_kills(self) -> int:
-        """How many of its processes the kernel has killed because the limit was reached."""
-        name = "memory.oom_control" if self.version == 1 else "memory.markers"
-        facts = dict(line.split() for line in (self.path / name).read_text().splitlines())
-        return int(facts["oom_kill"])
+        """Return how many processes of the group the kernel killed because of the limit."""
+        name = "memory.oom_control" if self.version == 1 else "memory.events"
+        values = dict(line.split() for line in (self.path / name).read_text().splitlines())
+        return int(values["oom_kill"])
 
     def remove(self, seconds: float = 10) -> None:
-        """Kill what is left in the group, and remove it; no other group than the one made."""
-        until = time.monotonic() + seconds
-        while self._is_there():
+        """
+        Kill all processes of the group, and remove it.
+
+        A group that `make` did not create is left alone.
+
+        Args:
+            seconds: how long to try.
+        """
+        deadline = time.monotonic() + seconds
+        while self._exists():
             self._kill()
             with suppress(OSError):
                 self.path.rmdir()
                 return
-            if time.monotonic() > until:
+            if time.monotonic() > deadline:
                 print(f"could not remove {self.path}", file=sys.stderr)
                 return
             time.sleep(0.05)
 
-    def _is_there(self) -> bool:
+    def _exists(self) -> bool:
         if self.inode is None:
             return False
         try:
@@ -126,7 +132,7 @@ class MemoryGroup:
     def _kill(self) -> None:
         kill = self.path / "cgroup.kill"
         with suppress(OSError):
-            if kill.exists():  # v2 since 5.14: all at once, whatever their pids are here
+            if kill.exists():  # v2 since 5.14: all processes at once, in any pid namespace
                 kill.write_text("1")
                 return
         for pid in _members(self.path):
@@ -134,23 +140,35 @@ class MemoryGroup:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _place(own_groups: str, mounts: str) -> tuple[Path, int]:
-    """The folder to make the group in, and the version of its tree, from the kernel's texts."""
-    own = _own_groups(own_groups)
+def _find_parent(own_groups: str, mounts: str) -> tuple[Path, int]:
+    """
+    Find the group to make a new one in.
+
+    Args:
+        own_groups: the text of /proc/self/cgroup.
+        mounts: the text of /proc/self/mountinfo.
+
+    Returns:
+        Its folder, and the version of cgroups.
+
+    Raises:
+        CannotRun: there is none.
+    """
+    own = _parse_own_groups(own_groups)
     reasons = []
-    for mount, root, kind, options in _mounts(mounts):
+    for mount, root, kind, options in _parse_mounts(mounts):
         version = 2 if kind == "cgroup2" else 1
         name = "" if version == 2 else "memory"  # noqa: PLR2004
         if name not in own or (version == 1 and "memory" not in options.split(",")):
             continue
-        # In a container the mount begins at the group that is its root.
+        # In a container the root of the mount is the container's group.
         inside = own[name].removeprefix(root.rstrip("/")).strip("/")
         folder = mount / inside
         chain = [folder, *folder.parents[: len(Path(inside).parts)]]
         if version == 2:  # noqa: PLR2004
-            chain = [group for group in chain if _hands_memory_on(group)]
+            chain = [group for group in chain if _enables_memory(group)]
             if not chain:
-                reasons.append(f"{mount}: no group here hands the memory controller on")
+                reasons.append(f"{mount}: no group here enables the memory controller below it")
         for group in chain:
             if os.access(group, os.W_OK) and os.access(group / "cgroup.procs", os.W_OK):
                 return group, version
@@ -158,12 +176,12 @@ def _place(own_groups: str, mounts: str) -> tuple[Path, int]:
             reasons.append(f"{mount}: no permission to make a group in {chain[0]}")
     if not reasons:
         reasons = ["no cgroup file system with the memory controller is mounted"]
-    hint = "run it as root, or by: systemd-run --user --scope -p Delegate=yes"
-    raise CannotBeMade(f"no memory cgroup can be made: {'; '.join(reasons)} ({hint})")
+    hint = "run it as root, or with: systemd-run --user --scope -p Delegate=yes"
+    raise CannotRun(f"no memory cgroup can be made: {'; '.join(reasons)} ({hint})")
 
 
-def _own_groups(text: str) -> dict[str, str]:
-    """The groups that the process is in, by controller; that of v2 under ""."""
+def _parse_own_groups(text: str) -> dict[str, str]:
+    """Return the groups of the process by controller; that of v2 has the key ""."""
     groups = {}
     for line in text.splitlines():
         _number, controllers, path = line.split(":", 2)
@@ -172,8 +190,8 @@ def _own_groups(text: str) -> dict[str, str]:
     return groups
 
 
-def _mounts(text: str) -> Iterator[tuple[Path, str, str, str]]:
-    """Where cgroup trees are mounted, v2 first: folder, root in the tree, type, options."""
+def _parse_mounts(text: str) -> Iterator[tuple[Path, str, str, str]]:
+    """Return the mounts of cgroups, v2 first: folder, root of the mount, type and options."""
     found = []
     for line in text.splitlines():
         head, tail = line.split(" - ", 1)
@@ -184,23 +202,23 @@ def _mounts(text: str) -> Iterator[tuple[Path, str, str, str]]:
     return iter(sorted(found, key=lambda mount: mount[2], reverse=True))
 
 
-def _hands_memory_on(group: Path) -> bool:
-    """Whether groups made below it have the memory controller (v2)."""
+def _enables_memory(group: Path) -> bool:
+    """Return whether groups made in this one have the memory controller (v2)."""
     with suppress(OSError):
         return "memory" in (group / "cgroup.subtree_control").read_text().split()
     return False
 
 
 def _members(path: Path) -> list[int]:
-    """The processes in a group that have a pid here."""
+    """Return the processes of a group that are in this pid namespace."""
     with suppress(OSError):
         pids = [int(pid) for pid in (path / "cgroup.procs").read_text().split()]
-        # Of another pid namespace v2 shows 0, which to kill(2) is the caller's process group.
+        # v2 lists those of other namespaces as 0, which kill(2) takes as the caller's group.
         return [pid for pid in pids if pid > 0]
     return []
 
 
 if __name__ == "__main__":
-    made = sys.stdin.buffer.read().strip()
-    inode = int(made) if made else None  # none was made
+    line = sys.stdin.buffer.read().strip()
+    inode = int(line) if line else None  # no group was made
     MemoryGroup(Path(sys.argv[1]), int(sys.argv[2]), inode).remove()

@@ -1,4 +1,4 @@
-"""One run: a workload in a memory cgroup of its own, recorded from outside it."""
+"""Make one run: a workload in a memory cgroup of its own, recorded from outside the group."""
 
 from __future__ import annotations
 
@@ -20,229 +20,253 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-from cgroup import CannotBeMade, MemoryGroup
+from cgroup import CannotRun, MemoryGroup
 
 import smapskit
-from smapskit.sources.recording import Recording, Sample
 
 HERE = Path(__file__).parent
 MIB = 1 << 20
 FILE, REST = "the mapped file", "all else"
-"""The two groups of a run's recording."""
+"""The two groups of the recording of a run."""
 
 _MARGIN = 4
-"""How many times the limit must be free, so that nothing but the workload feels it."""
-_IN_MEMORY = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x958458F6: "hugetlbfs"}
-"""File systems whose pages can't be written back to anything, by their number in statfs(2)."""
-_PMAP_EVERY = 6
+"""Times the limit that must be available, so that no other process is affected."""
+_MEMORY_FILE_SYSTEMS = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x958458F6: "hugetlbfs"}
+"""File systems whose pages cannot be written to a disk, by their number in statfs(2)."""
+_SAMPLES_PER_PMAP = 6
 
 
 @attrs.frozen
 class Plan:
-    """What to do: sizes in bytes, times in seconds."""
+    """The parameters of a run: sizes in bytes, times in seconds."""
 
     limit: int = 256 * MIB
     file_size: int = 512 * MIB
     step: int = 4 * MIB
+    """Bytes of one allocation."""
     pattern: Literal["sequential", "random", "reread"] = "sequential"
+    """How the file is read; "reread": once more after each allocation."""
     swap: bool = False
+    """Whether the group may swap."""
     high: int | None = None
-    stretch: int = 8 * MIB
+    """Where reclaim begins (cgroup v2); None for at the limit."""
+    read_batch: int = 8 * MIB
+    """Bytes that are read between two pauses."""
     read_pause: float = 0.05
     hold: float = 2.0
+    """Between reading and allocating."""
     step_pause: float = 0.15
     read_timeout: float = 15.0
     reread_time: float = 0.5
+    """For reading again after each allocation."""
     interval: float = 0.25
+    """Between two samples."""
     timeout: float = 60.0
+    """For the whole run."""
     file: Path | None = None
-    """A file to map; None to make a sparse one, new, which is gone with the run."""
+    """A file to map; None for a new sparse file, which is deleted at once."""
     folder: Path = attrs.field(factory=lambda: Path(tempfile.gettempdir()))
-    """Where to make it."""
+    """Where to create the new file."""
 
     @property
     def stop(self) -> int:
-        """The size of all blocks at which the workload stops by itself."""
+        """The total of allocations at which the workload stops by itself."""
         return self.limit * 3 // 2
 
 
 def check(plan: Plan) -> MemoryGroup:
     """
-    See whether this machine can do it, and where the group may be made.
+    Check whether this machine can make the run, without changing anything.
+
+    Returns:
+        The group that `run` can make.
 
     Raises:
-        CannotBeMade: it can't; nothing has been changed.
+        CannotRun: it cannot.
     """
     if sys.platform != "linux":
-        raise CannotBeMade(f"page-out is watched on Linux; this is {platform.system()}")
-    facts = Path("/proc/meminfo").read_text()
-    memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in facts.splitlines()}
+        raise CannotRun(f"the experiment requires Linux, this is {platform.system()}")
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    memory = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
     needed = _MARGIN * plan.limit
     if memory["MemAvailable"] < needed:
-        raise CannotBeMade(
-            f"{memory['MemAvailable'] // MIB} MiB of memory are available, and {needed // MIB} "
-            f"({_MARGIN} times the limit) are needed (a smaller --limit takes less)"
+        raise CannotRun(
+            f"{memory['MemAvailable'] // MIB} MiB of memory are available, but {needed // MIB} "
+            f"({_MARGIN} times the limit) are required (try a smaller --limit)"
         )
     if plan.swap and not memory["SwapTotal"]:
-        raise CannotBeMade("this machine has no swap to show (--swap none)")
-    where = plan.file or plan.folder
-    system = _IN_MEMORY.get(_file_system(where))
-    if system is not None:
-        raise CannotBeMade(
-            f"{where} is on {system}, whose pages have no file on a disk to go to "
-            "(--folder DIR takes one on a disk)"
+        raise CannotRun("this machine has no swap (use --swap none)")
+    path = plan.file or plan.folder
+    file_system = _MEMORY_FILE_SYSTEMS.get(_file_system_type(path))
+    if file_system is not None:
+        raise CannotRun(
+            f"{path} is on {file_system}, which is memory itself: its pages cannot be dropped "
+            "(use --folder DIR with a folder on a disk)"
         )
     group = MemoryGroup.find()
     if plan.high is not None and group.version == 1:
-        raise CannotBeMade("--high takes cgroup v2; on this machine v1 has the memory controller")
-    for around, limit in group.around():
+        raise CannotRun("--high requires cgroup v2; here v1 has the memory controller")
+    for folder, limit in group.enclosing_limits():
         if limit < needed:
-            raise CannotBeMade(
-                f"the group {around} around this process is limited to {limit // MIB} MiB, and "
-                f"{needed // MIB} are needed (a smaller --limit takes less)"
+            raise CannotRun(
+                f"this process is in the group {folder}, which is limited to {limit // MIB} MiB, "
+                f"but {needed // MIB} are required (try a smaller --limit)"
             )
     if plan.file is not None:
-        cached = cached_pages(plan.file)
+        cached = count_cached_pages(plan.file)
         if cached:
-            raise CannotBeMade(
+            raise CannotRun(
                 f"{cached * mmap.PAGESIZE // MIB} MiB of {plan.file} are in the page cache "
-                "already, charged to others than this run's group: its limit would not hold them"
+                "already and are not charged to the group: its limit would not apply to them"
             )
     return group
 
 
-def run(plan: Plan, group: MemoryGroup, tell: Callable[[str], object]) -> Recording:
+def run(plan: Plan, group: MemoryGroup, progress: Callable[[str], object]) -> smapskit.Recording:
     """
-    Do it, and keep what was seen.
+    Make a run and record it.
 
     Args:
-        plan: what to do.
-        group: what `check` found.
-        tell: called with a line at each phase.
+        plan: the parameters.
+        group: what `check` returned.
+        progress: called with a line at the beginning of each phase.
 
     Returns:
-        A recording by FILE and REST, marked with the phases, whose notes hold the facts.
+        A recording with the groups FILE and REST and a marker for each phase. Its notes contain
+        the plan, the machine, and how the workload ended.
+
+    Raises:
+        CannotRun: the group or the workload could not be made.
+        KeyboardInterrupt: after the workload was killed and the group was removed.
     """
     with ExitStack() as stack:
-        stack.enter_context(_made(group, plan))
-        file = stack.enter_context(_file(plan))
+        stack.enter_context(_make_group(group, plan))
+        file = stack.enter_context(_open_file(plan))
         name = str(Path(f"/proc/self/fd/{file}").readlink())
-        workload = stack.enter_context(_started(plan, group, file))
-        said = _Said(workload, tell)
-        watch = _Watch(workload, said)
+        workload = stack.enter_context(_start_workload(plan, group, file))
+        output = _WorkloadOutput(workload, progress)
+        observer = _Observer(workload, output)
 
-        def which(mapping: smapskit.Mapping) -> str:
+        def group_of(mapping: smapskit.Mapping) -> str:
             return FILE if mapping.pathname == name else REST
 
         recording = smapskit.record(
-            workload.pid, plan.interval, plan.timeout, by=which, on_sample=watch.look
+            workload.pid,
+            plan.interval,
+            plan.timeout,
+            by=group_of,
+            on_sample=observer.on_sample,
         )
         with suppress(subprocess.TimeoutExpired):
             workload.wait(1)
-        timed_out = workload.poll() is None
-        if timed_out:
+        has_timed_out = workload.poll() is None
+        if has_timed_out:
             workload.kill()
         status = workload.wait()
-        ended = time.monotonic()
-        said.listen()
+        end_time = time.monotonic()
+        output.read()
+        begin = observer.begin
         notes = {
-            "plan": attrs.asdict(plan, value_serializer=_plain),
-            "machine": _machine(),
+            "plan": attrs.asdict(plan, value_serializer=_to_json),
+            "machine": _describe_machine(),
             "kernel": platform.release(),
             "python": platform.python_version(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "cgroup": group.version,
             "exit": status,
             "oom_kills": group.oom_kills(),
-            "timed_out": timed_out,
-            "steps": [[round(at - watch.began, 3), size] for at, size in said.steps],
-            "pmap": watch.pmap,
+            "timed_out": has_timed_out,
+            "steps": [[round(at - begin, 3), size] for at, size in output.steps],
+            "pmap": observer.pmap,
         }
-        end = "OOM-killed" if status == -signal.SIGKILL and notes["oom_kills"] else "ended"
-        marks = [*said.phases, (ended, end)]
-    for at, event in marks:
-        recording = recording.add_marker(round(max(0.0, at - watch.began), 3), event)
+    is_oom_kill = status == -signal.SIGKILL and notes["oom_kills"]
+    end = "OOM-killed" if is_oom_kill else "ended"
+    for at, phase in [*output.phases, (end_time, end)]:
+        recording = recording.add_marker(round(max(0.0, at - begin), 3), phase)
     return attrs.evolve(recording, command="pageout workload", by="file", notes=notes)
 
 
-class _Said:
-    """What the workload has said so far."""
+class _WorkloadOutput:
+    """The lines that the workload has printed so far, with their times."""
 
-    def __init__(self, workload: subprocess.Popen[bytes], tell: Callable[[str], object]) -> None:
-        assert workload.stdout is not None  # noqa: S101  asked for
-        self.pipe = workload.stdout
-        self.tell = tell
+    def __init__(
+        self, workload: subprocess.Popen[bytes], progress: Callable[[str], object]
+    ) -> None:
+        assert workload.stdout is not None  # noqa: S101  it is a pipe
         self.phases: list[tuple[float, str]] = []
         self.steps: list[tuple[float, int]] = []
-        if not self.pipe.readline():
-            raise CannotBeMade(f"the workload ended before it began, with {workload.wait()}")
-        os.set_blocking(self.pipe.fileno(), False)
+        self._pipe = workload.stdout
+        self._progress = progress
+        if not self._pipe.readline():
+            raise CannotRun(f"the workload ended with status {workload.wait()} before it was ready")
+        os.set_blocking(self._pipe.fileno(), False)
 
-    def listen(self) -> None:
-        for line in iter(self.pipe.readline, b""):
-            said: dict[str, Any] = json.loads(line)
-            if "allocated" in said:
-                self.steps.append((said["at"], said["allocated"]))
-            elif "phase" in said:
-                self.phases.append((said["at"], said["phase"]))
-                self.tell(said["phase"])
+    def read(self) -> None:
+        """Read the lines that have arrived."""
+        for line in iter(self._pipe.readline, b""):
+            message: dict[str, Any] = json.loads(line)
+            if "allocated" in message:
+                self.steps.append((message["at"], message["allocated"]))
+            elif "phase" in message:
+                self.phases.append((message["at"], message["phase"]))
+                self._progress(message["phase"])
             else:
-                self.tell(said["note"])
+                self._progress(message["note"])
 
 
-class _Watch:
-    """Looks at each sample as it comes; starts the workload after the first."""
+class _Observer:
+    """Starts the workload after the first sample, and runs pmap with every sixth one."""
 
-    def __init__(self, workload: subprocess.Popen[bytes], said: _Said) -> None:
-        self.workload = workload
-        self.said = said
-        self.began = 0.0
-        self.pmap: list[dict[str, float]] = []
-        self.count = 0
+    def __init__(self, workload: subprocess.Popen[bytes], output: _WorkloadOutput) -> None:
+        self.begin = 0.0
+        """When the recording began, by the monotonic clock."""
+        self.pmap: list[dict[str, float | None]] = []
+        self._workload = workload
+        self._output = output
+        self._count = 0
 
-    def look(self, rows: Sequence[Sample]) -> None:
-        if not self.count:
-            self.began = time.monotonic() - rows[0].read_seconds - rows[0].seconds
-            assert self.workload.stdin is not None  # noqa: S101  asked for
-            self.workload.stdin.write(b"go\n")
-            self.workload.stdin.flush()
-        elif self.count % _PMAP_EVERY == 0 and shutil.which("pmap"):
-            self.pmap += _pmap(self.workload.pid, rows[0].seconds)
-        self.count += 1
-        self.said.listen()
+    def on_sample(self, rows: Sequence[smapskit.Sample]) -> None:
+        if not self._count:
+            self.begin = time.monotonic() - rows[0].read_seconds - rows[0].seconds
+            assert self._workload.stdin is not None  # noqa: S101  it is a pipe
+            self._workload.stdin.write(b"go\n")
+            self._workload.stdin.flush()
+        elif self._count % _SAMPLES_PER_PMAP == 0 and shutil.which("pmap"):
+            self.pmap += _run_pmap(self._workload.pid, rows[0].seconds)
+        self._count += 1
+        self._output.read()
 
 
-def _pmap(pid: int, seconds: float) -> list[dict[str, float]]:
-    """What pmap -x itself says at this moment, in kB."""
+def _run_pmap(pid: int, seconds: float) -> list[dict[str, float | None]]:
+    """Return the totals of pmap -x in kB, or nothing if the process has ended."""
     command = ["pmap", "-x", str(pid)]
-    ran = subprocess.run(command, capture_output=True, check=False)
+    finished = subprocess.run(command, capture_output=True, check=False)
     with suppress(smapskit.ParseError):
-        table = smapskit.parse_pmap(ran.stdout)
-        if table:
-            rss = table.totals().rss or 0
-            return [{"seconds": seconds, "rss": rss, "shared_rss": table.shared_rss()}]
-    return []  # it was over
+        totals = smapskit.parse_pmap(finished.stdout).totals()
+        if totals.rss is not None:
+            return [{"seconds": seconds, "rss": totals.rss, "shared_rss": totals.shared_rss}]
+    return []
 
 
 @contextmanager
-def _made(group: MemoryGroup, plan: Plan) -> Iterator[None]:
-    """The group; removed in the end, by a janitor of its own should this process be killed."""
+def _make_group(group: MemoryGroup, plan: Plan) -> Iterator[None]:
+    """Make the group and remove it at the end; a process of its own does if this one is killed."""
     command = [sys.executable, str(HERE / "cgroup.py"), str(group.path), str(group.version)]
-    janitor = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
-    assert janitor.stdin is not None  # noqa: S101  asked for
-    with janitor:
-        try:
-            group.make(plan.limit, swap=plan.swap, high=plan.high)
-            janitor.stdin.write(b"%d\n" % (group.inode or 0))
-            janitor.stdin.flush()
-            yield
-        finally:
-            group.remove()
+    cleanup = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
+    assert cleanup.stdin is not None  # noqa: S101  it is a pipe
+    try:
+        group.make(plan.limit, swap=plan.swap, high=plan.high)
+        cleanup.stdin.write(b"%d\n" % (group.inode or 0))
+        cleanup.stdin.flush()
+        yield
+    finally:
+        group.remove()
+        cleanup.communicate()
 
 
 @contextmanager
-def _file(plan: Plan) -> Iterator[int]:
-    """A descriptor of the file to map; one made here has no name any more."""
+def _open_file(plan: Plan) -> Iterator[int]:
+    """Open the file to map, and return its descriptor; a new file is deleted at once."""
     if plan.file is not None:
         descriptor = os.open(plan.file, os.O_RDONLY)
     else:
@@ -256,31 +280,34 @@ def _file(plan: Plan) -> Iterator[int]:
 
 
 @contextmanager
-def _started(plan: Plan, group: MemoryGroup, file: int) -> Iterator[subprocess.Popen[bytes]]:
-    words = {
-        **attrs.asdict(plan, value_serializer=_plain),
+def _start_workload(plan: Plan, group: MemoryGroup, file: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the workload in the group; kill it at the end."""
+    parameters = {
+        **attrs.asdict(plan, value_serializer=_to_json),
         "fd": file,
         "group": group.path.name,
         "parent": os.getpid(),
         "stop": plan.stop,
     }
     with subprocess.Popen(
-        [sys.executable, "-I", str(HERE / "workload.py"), json.dumps(words)],
+        [sys.executable, "-I", str(HERE / "workload.py"), json.dumps(parameters)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         pass_fds=[file],
-        start_new_session=True,  # a Ctrl-C is this process's to handle
-        # Before it is a program, so that all its memory is the group's; there are no threads.
+        start_new_session=True,  # this process handles Ctrl-C
+        # Before exec, so that all its memory is charged to the group. There are no threads here.
         preexec_fn=group.join,  # noqa: PLW1509
     ) as workload:
         try:
             yield workload
         finally:
             workload.kill()
+            # After Ctrl-C Popen waits for a quarter of a second only.
+            workload.wait()
 
 
-def cached_pages(path: Path) -> int:
-    """How many pages of a file are in the page cache now, by mincore(2)."""
+def count_cached_pages(path: Path) -> int:
+    """Return how many pages of a file are in the page cache now, by mincore(2)."""
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if not size:
@@ -295,19 +322,20 @@ def cached_pages(path: Path) -> int:
             return sum(page & 1 for page in pages)
 
 
-def _file_system(path: Path) -> int:
-    facts = (ctypes.c_long * 64)()  # larger than any struct statfs; f_type comes first
+def _file_system_type(path: Path) -> int:
+    """Return the type of the file system of a path, by statfs(2)."""
+    result = (ctypes.c_long * 64)()  # larger than any struct statfs; f_type is its first member
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.statfs(os.fsencode(path), facts) != 0:
+    if libc.statfs(os.fsencode(path), result) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(path))
-    return facts[0] & 0xFFFFFFFF
+    return result[0] & 0xFFFFFFFF
 
 
-def _machine() -> str:
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return f"{platform.machine()}, {os.cpu_count()} CPUs, {pages / (1 << 30):.0f} GiB"
+def _describe_machine() -> str:
+    size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return f"{platform.machine()}, {os.cpu_count()} CPUs, {size / (1 << 30):.0f} GiB"
 
 
-def _plain(_instance: type, _field: object, value: object) -> object:
+def _to_json(_instance: type, _field: object, value: object) -> object:
     return str(value) if isinstance(value, Path) else value

@@ -1,4 +1,4 @@
-"""A run as a graph: memory over time, and the file's against what was allocated."""
+"""Plot a run: memory over time, and the file's RSS against anonymous RSS."""
 
 from __future__ import annotations
 
@@ -9,13 +9,19 @@ import numpy as np
 from judge import Series
 from matplotlib.figure import Figure
 
-from smapskit.sources.recording import Recording
-from smapskit.views.plots import LINES
+from smapskit import Recording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SUFFIXES = (".png", ".svg", ".pdf")
+_LINES = (
+    ("#000000", "-", 2.0),
+    ("#0072B2", "--", 1.5),
+    ("#D55E00", "-.", 1.5),
+    ("#CC79A7", ":", 2.0),
+)
+"""Colour, dashes and width of each line; the colours are those of Okabe and Ito."""
 _PHASES = {
     "reading": "reads the file",
     "level": "reads on",
@@ -32,19 +38,24 @@ _PATTERNS = {
 
 
 def draw(recording: Recording) -> Figure:
-    """Draw a run."""
-    series = Series.of(recording)
+    """
+    Plot a run.
+
+    Raises:
+        ValueError: the recording is not one of this experiment.
+    """
+    series = Series.from_recording(recording)
     figure = Figure(figsize=(12, 5.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
     _over_time(left, series)
     _against_allocation(right, series)
     notes, plan = recording.notes, recording.notes["plan"]
-    more = " with swap" if plan["swap"] else ""
+    suffix = " with swap" if plan["swap"] else ""
     if plan["high"] is not None:
-        more += f", memory.high {plan['high'] >> 20} MiB"
+        suffix += f", memory.high {plan['high'] >> 20} MiB"
     figure.suptitle(
         f"A process maps a file of {plan['file_size'] >> 20} MiB, {_PATTERNS[plan['pattern']]}, "
-        f"in a memory cgroup of {plan['limit'] >> 20} MiB{more}\n"
+        f"in a memory cgroup of {plan['limit'] >> 20} MiB{suffix}\n"
         f"Linux {notes['kernel']}, cgroup v{notes['cgroup']}, {notes['machine']}, "
         f"{notes['date'][:10]}",
         fontsize="medium",
@@ -53,26 +64,30 @@ def draw(recording: Recording) -> Figure:
 
 
 def save(figure: Figure, folder: Path) -> list[Path]:
-    """Write it in each format; all of them or none."""
-    new = {suffix: folder / f"pageout{suffix}.new" for suffix in SUFFIXES}
+    """
+    Write a figure in each format: all files or none.
+
+    Returns:
+        The files.
+    """
+    paths = {suffix: folder / f"pageout{suffix}.new" for suffix in SUFFIXES}
     try:
-        for suffix, path in new.items():
+        for suffix, path in paths.items():
             figure.savefig(path, format=suffix[1:], dpi=110)
-        return [path.replace(folder / f"pageout{suffix}") for suffix, path in new.items()]
+        return [path.replace(folder / f"pageout{suffix}") for suffix, path in paths.items()]
     finally:
-        for path in new.values():
+        for path in paths.values():
             path.unlink(missing_ok=True)
 
 
 def _over_time(axes: Axes, series: Series) -> None:
-    figures, end = series.figures, max(series.figures.index[-1], *series.phases.values())
+    samples, end = series.samples, max(series.samples.index[-1], *series.phases.values())
     lines = {"total": "total RSS", "shared": "RSS of shared mappings (permission s)"}
     lines["anonymous"] = "anonymous"
-    if figures["swap"].max() > 0:
+    if samples["swap"].max() > 0:
         lines["swap"] = "swapped out"
-    styles = (*LINES, ("#CC79A7", ":", 2.0))
-    for (column, name), (colour, dashes, width) in zip(lines.items(), styles, strict=False):
-        axes.plot(figures.index, figures[column], dashes, color=colour, linewidth=width, label=name)
+    for (column, name), (colour, dashes, width) in zip(lines.items(), _LINES, strict=False):
+        axes.plot(samples.index, samples[column], dashes, color=colour, linewidth=width, label=name)
     axes.axhline(series.limit, color="#555555", linewidth=1, linestyle=(0, (1, 1)))
     axes.annotate(
         f"limit\n{series.limit:,.0f} MiB",
@@ -83,9 +98,9 @@ def _over_time(axes: Axes, series: Series) -> None:
         va="center",
         fontsize="small",
     )
-    for mark, name in _PHASES.items():
-        if mark in series.phases:
-            begin = series.phases[mark]
+    for phase, name in _PHASES.items():
+        if phase in series.phases:
+            begin = series.phases[phase]
             axes.axvline(begin, color="#555555", linewidth=0.8, linestyle=(0, (4, 2)))
             axes.annotate(
                 name,
@@ -99,7 +114,7 @@ def _over_time(axes: Axes, series: Series) -> None:
             )
     axes.plot([end], [0], "kX", markersize=10, clip_on=False)
     axes.set_xlim(0, end * 1.02)
-    axes.set_ylim(0, max(series.limit, figures["total"].max()) * 1.1)
+    axes.set_ylim(0, max(series.limit, samples["total"].max()) * 1.1)
     axes.set_xlabel("time (s)")
     axes.set_ylabel("memory (MiB)")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=len(lines), frameon=False)
@@ -107,16 +122,17 @@ def _over_time(axes: Axes, series: Series) -> None:
 
 
 def _against_allocation(axes: Axes, series: Series) -> None:
-    fall = series.fall
-    axes.set_title("While it allocates, a point a sample", fontsize="medium")
-    if fall.empty:
+    samples = series.allocating
+    axes.set_title("While it allocates: one point per sample", fontsize="medium")
+    if samples.empty:
         axes.set_axis_off()
-        axes.annotate("it never came to that", (0.5, 0.5), xycoords="axes fraction", ha="center")
+        axes.annotate("it did not allocate", (0.5, 0.5), xycoords="axes fraction", ha="center")
         return
-    axes.plot(fall["anonymous"], fall["file"], "o", color=LINES[1][0], markersize=4)
-    slope, height = series.line()
-    ends = np.array([series.falling["anonymous"].min(), series.falling["anonymous"].max()])
-    axes.plot(ends, slope * ends + height, "k-", linewidth=1, label=f"slope {slope:.3f}")
+    axes.plot(samples["anonymous"], samples["file"], "o", color=_LINES[1][0], markersize=4)
+    slope, intercept = series.fit_line()
+    fitted = series.reclaiming["anonymous"]
+    ends = np.array([fitted.min(), fitted.max()])
+    axes.plot(ends, slope * ends + intercept, "k-", linewidth=1, label=f"slope {slope:.3f}")
     axes.legend(loc="upper right", fontsize="small")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)

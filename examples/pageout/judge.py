@@ -1,4 +1,4 @@
-"""What of the four claims about page-out a recorded run shows, and by which figures."""
+"""Decide which of the four claims about page-out a recorded run shows, and by which values."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ import numpy as np
 import pandas as pd
 from experiment import FILE, MIB
 
-from smapskit.sources.recording import Recording
+from smapskit import Recording
 
 _KB_PER_MIB = 1024
-_FEW = 3
-"""Samples below which there is nothing to fit a line to."""
-_REST = 0.02
-"""The part of the plateau that stays, and is left out of the line."""
+_MIN_SAMPLES = 3
+"""Fewer samples are not enough to fit a line."""
+_RESIDUE = 0.02
+"""The share of the plateau that is never reclaimed; the line is fitted above it."""
 
 
 @attrs.frozen
 class Series:
-    """A run as columns, a row a sample: MiB by seconds; and what else its verdicts need."""
+    """A run as columns."""
 
-    figures: pd.DataFrame
+    samples: pd.DataFrame
+    """One row per sample: memory in MiB, by seconds since the beginning."""
     limit: float
+    """Of the group, in MiB."""
     phases: dict[str, float]
+    """The second at which each phase began."""
 
     @classmethod
-    def of(cls, recording: Recording) -> Series:
+    def from_recording(cls, recording: Recording) -> Series:
         """
-        Take a run apart.
+        Convert a recording.
 
         Raises:
             ValueError: the recording is not one of this experiment.
@@ -39,109 +42,115 @@ class Series:
         frame = recording.to_frame()
         sums = frame.groupby("seconds")
         file = frame[frame["group"] == FILE].set_index("seconds")["rss"]
-        figures = pd.DataFrame(
+        values = pd.DataFrame(
             {
                 "total": sums["rss"].sum(),
                 "shared": sums["shared_rss"].sum(),
                 "anonymous": sums["anonymous"].sum(),
-                "by_several": sums["shared_clean"].sum() + sums["shared_dirty"].sum(),
+                "several": sums["shared_clean"].sum() + sums["shared_dirty"].sum(),
                 "swap": sums["swap"].sum(),
             }
         )
-        figures["file"] = file.reindex(figures.index).fillna(0)
-        figures = figures.astype(float) / _KB_PER_MIB
-        # A process that is being taken apart shows ever less, or for a moment almost nothing.
-        while len(figures) > 1 and figures["total"].iloc[-1] < figures["total"].max() / 2:
-            figures = figures.iloc[:-1]
-        phases = {event: seconds for seconds, event in recording.markers}
-        return cls(figures, recording.notes["plan"]["limit"] / MIB, phases)
+        values["file"] = file.reindex(values.index).fillna(0)
+        values = values.astype(float) / _KB_PER_MIB
+        # While the kernel frees the memory of a process that ends, samples are incomplete.
+        while len(values) > 1 and values["total"].iloc[-1] < values["total"].max() / 2:
+            values = values.iloc[:-1]
+        phases = {phase: seconds for seconds, phase in recording.markers}
+        return cls(values, recording.notes["plan"]["limit"] / MIB, phases)
 
     def between(self, begin: str, end: str) -> pd.DataFrame:
-        """The samples from one mark to another; none where there is no first mark."""
+        """Return the samples from one phase to another; none if the first did not begin."""
         if begin not in self.phases:
-            return self.figures.iloc[:0]
-        rest = self.figures.loc[self.phases[begin] :]
+            return self.samples.iloc[:0]
+        rest = self.samples.loc[self.phases[begin] :]
         return rest.loc[: self.phases[end]] if end in self.phases else rest
 
     @property
     def reading_on(self) -> pd.DataFrame:
-        """From when as much as the limit was read, until all is: more than can stay."""
+        """While the file is read, after as many bytes as the limit."""
         return self.between("level", "holding")
 
     @property
     def plateau(self) -> pd.DataFrame:
-        """From when all was read, until the first allocation."""
+        """From the end of reading to the first allocation."""
         return self.between("holding", "allocating")
 
     @property
-    def fall(self) -> pd.DataFrame:
-        """While the workload allocates."""
+    def allocating(self) -> pd.DataFrame:
+        """From the first allocation to the end."""
         return self.between("allocating", "")
 
     @property
-    def falling(self) -> pd.DataFrame:
-        """That, as long as there is much of the file to give way."""
-        fall = self.fall
-        return fall[fall["file"] > _REST * self.plateau["file"].median()]
+    def reclaiming(self) -> pd.DataFrame:
+        """The part of `allocating` while pages of the file can still be reclaimed."""
+        rows = self.allocating
+        return rows[rows["file"] > _RESIDUE * self.plateau["file"].median()]
 
-    def line(self) -> tuple[float, float]:
-        """Slope and height of the line of the file's RSS against anonymous RSS."""
-        part = self.falling
-        if len(part) < _FEW:
+    def fit_line(self) -> tuple[float, float]:
+        """Return slope and intercept of the file's RSS against anonymous RSS; NaN if unknown."""
+        rows = self.reclaiming
+        if len(rows) < _MIN_SAMPLES:
             return np.nan, np.nan
-        slope, height = np.polyfit(part["anonymous"], part["file"], 1)
-        return slope, height
+        slope, intercept = np.polyfit(rows["anonymous"], rows["file"], 1)
+        return slope, intercept
 
 
 @attrs.frozen
 class Finding:
-    """A figure that a claim stands on, and the bounds that it must keep."""
+    """A measured value and its bounds."""
 
     name: str
-    figure: float
-    least: float = -np.inf
-    most: float = np.inf
-    style: str = ".4g"
+    value: float
+    minimum: float = -np.inf
+    maximum: float = np.inf
+    format: str = ".4g"
 
     @property
     def holds(self) -> bool:
-        """Whether it keeps them."""
-        return self.least <= self.figure <= self.most
+        """Whether the value is within its bounds."""
+        return self.minimum <= self.value <= self.maximum
 
     def __str__(self) -> str:
-        figure, least, most = (f"{x:{self.style}}" for x in (self.figure, self.least, self.most))
-        if self.least == -np.inf:
-            bounds = f"at most {most}"
-        elif self.most == np.inf:
-            bounds = f"at least {least}"
+        numbers = (self.value, self.minimum, self.maximum)
+        value, minimum, maximum = (f"{number:{self.format}}" for number in numbers)
+        if self.minimum == -np.inf:
+            bounds = f"at most {maximum}"
+        elif self.maximum == np.inf:
+            bounds = f"at least {minimum}"
         else:
-            bounds = f"{least} to {most}"
-        return f"{self.name} {figure} ({bounds})"
+            bounds = f"{minimum} to {maximum}"
+        return f"{self.name} {value} ({bounds})"
 
 
 @attrs.frozen
 class Claim:
-    """What the experiment is said to show, and what this run has to say of it."""
+    """A claim of the experiment, and the findings of a run that decide it."""
 
     text: str
     findings: tuple[Finding, ...]
-    if_held: str = "shown"
+    verdict_if_held: str = "shown"
     remark: str = ""
 
     @property
     def holds(self) -> bool:
-        """Whether the run did what a run under its limits does."""
+        """Whether all findings are within their bounds."""
         return bool(self.findings) and all(finding.holds for finding in self.findings)
 
     @property
     def verdict(self) -> str:
-        """In a word or two."""
-        return self.if_held if self.holds else "not shown"
+        """The result in a word or two."""
+        return self.verdict_if_held if self.holds else "not shown"
 
 
 def judge(recording: Recording) -> list[Claim]:
-    """The four claims, in order."""
-    series = Series.of(recording)
+    """
+    Decide the four claims, in order.
+
+    Raises:
+        ValueError: the recording is not one of this experiment.
+    """
+    series = Series.from_recording(recording)
     rules = (_levels_off, _falls, _rises, _is_killed)
     return [rule(series, recording) for rule in rules]
 
@@ -150,76 +159,77 @@ def _levels_off(series: Series, recording: Recording) -> Claim:
     text = "The file's resident memory levels off once memory is occupied; nothing is killed"
     file, before = series.plateau["file"], series.reading_on["file"]
     if file.empty or before.empty:
-        return Claim(text, (), remark="it ended before all was read")
+        return Claim(text, (), remark="the run ended before the whole file was read")
     ceiling = (recording.notes["plan"]["high"] or series.limit * MIB) / MIB
     middle = file.median()
     return Claim(
         text,
         (
-            _part("while more is read, of the limit", before.median() / ceiling, 0.90, 1.02),
-            _part("when all is read", middle / ceiling, 0.90, 1.02),
-            _part("its range", (file.max() - file.min()) / middle, most=0.01),
-            Finding("samples after it", len(series.fall), 1),
+            _share("file RSS / limit, while reading on", before.median() / ceiling, 0.90, 1.02),
+            _share("file RSS / limit, after reading", middle / ceiling, 0.90, 1.02),
+            _share("range / plateau", (file.max() - file.min()) / middle, maximum=0.01),
+            Finding("samples after the plateau", len(series.allocating), 1),
         ),
     )
 
 
 def _falls(series: Series, _recording: Recording) -> Claim:
     text = "It falls steadily as allocated memory grows"
-    plateau, fall = series.plateau["file"], series.fall
-    if plateau.empty or len(fall) < _FEW:
-        return Claim(text, (), remark="it ended before enough was allocated")
-    middle = plateau.median()
-    part = series.falling
-    order = part["file"].rank().corr(part["anonymous"].rank())  # Spearman's
+    plateau, samples = series.plateau["file"], series.allocating
+    if plateau.empty or len(samples) < _MIN_SAMPLES:
+        return Claim(text, (), remark="the run ended before enough was allocated")
+    largest_rise = max(0.0, samples["file"].diff().max() / plateau.median())
+    part = series.reclaiming
+    correlation = part["file"].rank().corr(part["anonymous"].rank())  # Spearman's
     return Claim(
         text,
         (
-            Finding("samples", len(fall), 20),
-            _part("largest rise", max(0.0, fall["file"].diff().max() / middle), most=0.01),
-            Finding("rank correlation with anonymous RSS", order, -1, -0.98),
-            Finding("slope against it", series.line()[0], -1.05, -0.90),
+            Finding("samples", len(samples), 20),
+            _share("largest rise / plateau", largest_rise, maximum=0.01),
+            Finding("rank correlation with anonymous RSS", correlation, -1, -0.98),
+            Finding("slope against anonymous RSS", series.fit_line()[0], -1.05, -0.90),
         ),
     )
 
 
 def _rises(series: Series, recording: Recording) -> Claim:
     text = "Once file pages can no longer be paged out, the total rises"
-    plateau, fall = series.plateau["total"], series.fall["total"]
-    if plateau.empty or fall.empty:
-        return Claim(text, (), remark="it ended before that")
-    change = fall.iloc[-1] / plateau.median() - 1
+    plateau, total = series.plateau["total"], series.allocating["total"]
+    if plateau.empty or total.empty:
+        return Claim(text, (), remark="the run ended before that")
+    change = total.iloc[-1] / plateau.median() - 1
     if recording.notes["plan"]["high"] is not None:
-        return Claim(text, (_part("total at the end against the plateau", change, 0.03),))
+        return Claim(text, (_share("rise of the total / plateau", change, 0.03),))
     return Claim(
         text,
         (
-            _part("total, least of the limit", fall.min() / series.limit, 0.95, 1.04),
-            _part("most", fall.max() / series.limit, 0.95, 1.04),
-            _part("end against the plateau", change, -0.03, 0.03),
+            _share("smallest total / limit", total.min() / series.limit, 0.95, 1.04),
+            _share("largest total / limit", total.max() / series.limit, 0.95, 1.04),
+            _share("rise of the total / plateau", change, -0.03, 0.03),
         ),
         "stays flat",
-        "Under a hard limit nothing is left above where reclaim begins, so the total cannot "
-        "rise. A --high of nine tenths of --limit leaves some; it takes cgroup v2.",
+        "Under a hard limit reclaim begins at the limit itself, so the total cannot rise. "
+        "--high with nine tenths of --limit makes reclaim begin below it (requires cgroup v2).",
     )
 
 
 def _is_killed(series: Series, recording: Recording) -> Claim:
     text = "At the limit the process is OOM-killed"
     notes = recording.notes
-    reached = notes["steps"][-1][1] / MIB / series.limit if notes["steps"] else 0.0
-    remark = "" if not notes["timed_out"] else "it was stopped when its time was up"
+    allocated = notes["steps"][-1][1] / MIB / series.limit if notes["steps"] else 0.0
+    last = series.samples["file"].iloc[-1] / series.limit
+    remark = "" if not notes["timed_out"] else "the run was stopped at its time limit"
     return Claim(
         text,
         (
             Finding("killed by signal", -notes["exit"], signal.SIGKILL, signal.SIGKILL),
             Finding("oom_kill of the group", notes["oom_kills"], 1),
-            _part("last step, of the limit", reached, 0.90, 1.0),
-            _part("file's last RSS", series.figures["file"].iloc[-1] / series.limit, most=0.10),
+            _share("allocated / limit", allocated, 0.90, 1.0),
+            _share("last file RSS / limit", last, maximum=0.10),
         ),
         remark=remark,
     )
 
 
-def _part(name: str, figure: float, least: float = -np.inf, most: float = np.inf) -> Finding:
-    return Finding(name, figure, least, most, ".1%")
+def _share(name: str, value: float, minimum: float = -np.inf, maximum: float = np.inf) -> Finding:
+    return Finding(name, value, minimum, maximum, ".1%")

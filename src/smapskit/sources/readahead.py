@@ -9,6 +9,9 @@ from typing import Final
 CHUNK_SIZE: Final = 1 << 20
 """Bytes per read."""
 
+_MAX_AHEAD: Final = 4
+"""Chunks that wait for the consumer at most: a slow one must not fill memory with text."""
+
 
 class _Stream:
     """A duplicate of a descriptor, read a megabyte at a time by fread(3) of the C library."""
@@ -58,15 +61,16 @@ def read_ahead(descriptor: int, first: bytes) -> Iterator[bytes]:
     Where no thread can be started, the file is read without one.
     """
     from queue import SimpleQueue  # noqa: PLC0415  for large processes alone
-    from threading import Thread  # noqa: PLC0415
+    from threading import Semaphore, Thread  # noqa: PLC0415
 
     stream = _Stream(descriptor)
     found: SimpleQueue[bytes | BaseException] = SimpleQueue()
+    free = Semaphore(_MAX_AHEAD)
     is_wanted = True
 
     def fill() -> None:
         try:
-            while is_wanted and (chunk := stream.read()):
+            while free.acquire() and is_wanted and (chunk := stream.read()):
                 found.put(chunk)
             found.put(b"")
         except BaseException as error:  # noqa: BLE001  raised where the text is wanted
@@ -76,6 +80,7 @@ def read_ahead(descriptor: int, first: bytes) -> Iterator[bytes]:
 
     def take() -> bytes:
         chunk = found.get()
+        free.release()
         if isinstance(chunk, BaseException):
             raise chunk
         return chunk
@@ -93,4 +98,5 @@ def read_ahead(descriptor: int, first: bytes) -> Iterator[bytes]:
             yield chunk
     finally:
         is_wanted = False
+        free.release()  # the thread may be waiting for room
         end()
