@@ -31,7 +31,9 @@ def pytest_configure() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.is_relative_to(TESTS):
+        if item.path.suffix == ".md":  # the documentation's examples read processes
+            item.add_marker(pytest.mark.live)
+        elif item.path.is_relative_to(TESTS):
             mark = _MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0])
             if mark is not None:
                 item.add_marker(mark)

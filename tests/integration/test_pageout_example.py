@@ -16,6 +16,7 @@ import cgroup
 import experiment
 import judge
 import pytest
+import run
 from support.paths import RECORDED, ROOT
 
 from smapskit.sources.recording import Recording
@@ -88,9 +89,9 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., Run]]:
         return runs[-1]
 
     yield start
-    for run in runs:
-        run.process.kill()
-        run.process.communicate()
+    for begun in runs:
+        begun.process.kill()
+        begun.process.communicate()
 
 
 def soon(is_so: Callable[[], bool]) -> bool:
@@ -112,16 +113,16 @@ def exists(pid: int) -> bool:
 
 @needs_group
 def test_nothing_is_left_behind_by_a_run_that_ends_well(begin: Callable[..., Run]) -> None:
-    run = begin(*SMALL)
-    run.until("allocating")
-    workload, group = run.workload, run.group
-    output, _ = run.process.communicate(timeout=60)
-    assert run.process.returncode in (0, 4), output
+    begun = begin(*SMALL)
+    begun.until("allocating")
+    workload, group = begun.workload, begun.group
+    output, _ = begun.process.communicate(timeout=60)
+    assert begun.process.returncode in (0, 4), output
     assert "+ oom_kill of the group 1" in output
     assert not group.exists()
     assert not exists(workload)
-    assert not list(run.folder.iterdir())
-    out = run.folder.parent / "out"
+    assert not list(begun.folder.iterdir())
+    out = begun.folder.parent / "out"
     assert {path.name for path in out.iterdir()} == {
         "pageout.csv",
         "pageout.pdf",
@@ -137,46 +138,46 @@ def test_nothing_is_left_behind_by_a_run_that_ends_well(begin: Callable[..., Run
 def test_nothing_is_left_behind_by_one_that_a_signal_ends(
     number: signal.Signals, phase: str, begin: Callable[..., Run]
 ) -> None:
-    run = begin(*SMALL)
-    run.until(phase)
-    workload, group = run.workload, run.group
-    run.process.send_signal(number)
-    output, _ = run.process.communicate(timeout=30)
+    begun = begin(*SMALL)
+    begun.until(phase)
+    workload, group = begun.workload, begun.group
+    begun.process.send_signal(number)
+    output, _ = begun.process.communicate(timeout=30)
     if number is signal.SIGKILL:
-        assert run.process.returncode == -signal.SIGKILL
+        assert begun.process.returncode == -signal.SIGKILL
     else:
-        assert run.process.returncode == 128 + number
+        assert begun.process.returncode == 128 + number
         assert "stopped; nothing is left behind" in output
     assert soon(lambda: not exists(workload))
     assert soon(lambda: not group.exists())
-    assert not list(run.folder.iterdir())
-    assert not list((run.folder.parent / "out").iterdir())
+    assert not list(begun.folder.iterdir())
+    assert not list((begun.folder.parent / "out").iterdir())
 
 
 @needs_group
 def test_a_workload_killed_by_hand_leaves_nothing_and_shows_no_oom_kill(
     begin: Callable[..., Run],
 ) -> None:
-    run = begin(*SMALL)
-    run.until("allocating")
-    group = run.group
-    os.kill(run.workload, signal.SIGKILL)
-    output, _ = run.process.communicate(timeout=30)
-    assert run.process.returncode == 4
+    begun = begin(*SMALL)
+    begun.until("allocating")
+    group = begun.group
+    os.kill(begun.workload, signal.SIGKILL)
+    output, _ = begun.process.communicate(timeout=30)
+    assert begun.process.returncode == 4
     assert "4. At the limit the process is OOM-killed: NOT SHOWN" in output
     assert "- oom_kill of the group 0" in output
     assert not group.exists()
-    assert not list(run.folder.iterdir())
+    assert not list(begun.folder.iterdir())
 
 
 @needs_group
 def test_a_workload_that_fails_leaves_nothing(begin: Callable[..., Run]) -> None:
-    run = begin(*SMALL[:-1], "64G")  # more than its address space may hold
-    output, _ = run.process.communicate(timeout=30)
-    assert run.process.returncode == 4, output
+    begun = begin(*SMALL[:-1], "64G")  # more than its address space may hold
+    output, _ = begun.process.communicate(timeout=30)
+    assert begun.process.returncode == 4, output
     assert "NOT SHOWN" in output
-    assert not run.group.exists()
-    assert not list(run.folder.iterdir())
+    assert not begun.group.exists()
+    assert not list(begun.folder.iterdir())
 
 
 @needs_group
@@ -281,13 +282,18 @@ def test_two_runs_never_have_the_same_name(monkeypatch: pytest.MonkeyPatch, tmp_
 @pytest.mark.parametrize("option", ["--timeout", "--interval"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", "soon"])
 def test_a_time_that_is_no_number_of_seconds_is_a_usage_error(
-    option: str, value: str, tmp_path: Path
+    option: str,
+    value: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = [sys.executable, str(EXAMPLE / "run.py"), f"{option}={value}"]
-    command += ["--out", str(tmp_path / "out")]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert ran.returncode == 2
-    assert "expected a number of seconds above 0" in ran.stderr
+    words = ["run.py", f"{option}={value}", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as end:
+        run.main()
+    assert end.value.code == 2
+    assert "expected a number of seconds above 0" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
 
@@ -370,13 +376,16 @@ def test_the_recorded_run_shows_what_the_experiment_claims(tmp_path: Path) -> No
     assert svg.startswith("<?xml")
 
 
-def test_what_is_no_run_is_told(tmp_path: Path) -> None:
+def test_another_recording_is_rejected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = tmp_path / "other.csv"
     recording = Recording.load(RECORDED / "sequential.csv")
     attrs.evolve(recording, notes={}).save(other)
-    ran = replay(other, tmp_path / "out")
-    assert ran.returncode == 1
-    assert "expected a recording that this experiment made" in ran.stderr
+    words = ["run.py", "--replay", str(other), "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
+    assert run.main() == 1
+    assert "expected a recording that this experiment made" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

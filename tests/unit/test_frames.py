@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import strategies
+from support.frames import assert_same
 from support.paths import FIXTURES, corpus
 from support.readers import parse_uniform
 
@@ -172,11 +173,11 @@ class TestFromText:
         found = frames.parse_frames(data, "MiB", source="x")
         for frame, snapshot in zip(found, snapshots, strict=True):
             expected = snapshot.to_frame("MiB")
-            pd.testing.assert_frame_equal(frame, expected)
+            assert_same(frame, expected)
             assert frame.attrs == expected.attrs
         if len(found) == 1:
             frame = smapskit.parse_frame(data, "MiB", source="x")
-            pd.testing.assert_frame_equal(frame, found[0])
+            assert_same(frame, found[0])
 
     def test_the_text_of_a_kernel_is_parsed_by_columns(self, process_folder: Path) -> None:
         assert parse_uniform((process_folder / "smaps.txt").read_bytes()) is not None
@@ -193,7 +194,7 @@ class TestFromText:
             with pytest.raises(smapskit.ParseError):
                 smapskit.parse_frame(text)
         else:
-            pd.testing.assert_frame_equal(smapskit.parse_frame(text), expected)
+            assert_same(smapskit.parse_frame(text), expected)
         try:
             expected = read_snapshot([text], SMAPS, None).to_frame()
         except smapskit.ParseError:
@@ -201,8 +202,7 @@ class TestFromText:
                 frames.from_columns(ColumnReader(SMAPS).columns([text]))
         else:
             chunks = [text[:99], text[99:200], text[200:]]
-            frame = frames.from_columns(ColumnReader(SMAPS).columns(chunks))
-            pd.testing.assert_frame_equal(frame, expected)
+            assert_same(frames.from_columns(ColumnReader(SMAPS).columns(chunks)), expected)
 
     def test_errors_are_those_of_the_parser(self) -> None:
         with pytest.raises(smapskit.ParseError, match=r"a\.txt, line 1: expected a line like"):
