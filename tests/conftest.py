@@ -1,35 +1,19 @@
+"""Fixtures, and the marks that follow from a test's folder."""
+
 from __future__ import annotations
 
-import importlib.util
-import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.paths import PROCESSES, TESTS
+from support.subjects import ALL_MAPPING_KINDS, Start
 
-HERE = Path(__file__).parent
-FIXTURES = HERE / "fixtures"
-PROCESSES = sorted(folder for folder in FIXTURES.iterdir() if (folder / "smaps.txt").exists())
-CORPUS = Path(os.environ.get("SMAPSKIT_CORPUS", HERE.parent.parent / "shared" / "corpus"))
-
-
-def corpus(family: str) -> list[Path]:
-    """The captures by others, where the folder with them exists."""
-    return sorted((CORPUS / family).glob("*.txt"))
-
-
-def unmeasured() -> dict[str, str]:
-    """The environment for a process that coverage is not to be measured in."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
-
-
-def requires(*packages: str) -> pytest.MarkDecorator:
-    """Skip where one of these optional packages is not installed."""
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"requires {', '.join(missing)}")
+_MARK_OF_FOLDER = {"live": pytest.mark.live, "integration": pytest.mark.integration}
 
 
 def _has_pmap_4() -> bool:
@@ -40,16 +24,29 @@ def _has_pmap_4() -> bool:
 
 
 def pytest_configure() -> None:
-    # Shells start background jobs with SIGINT ignored, and what they start inherits that.
+    # Shells start background jobs with SIGINT ignored, and their children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.suffix == ".md":  # the documentation's examples read processes
+            item.add_marker(pytest.mark.live)
+        elif item.path.is_relative_to(TESTS):
+            mark = _MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0])
+            if mark is not None:
+                item.add_marker(mark)
     if not _has_pmap_4():
         skip = pytest.mark.skip(reason="compares with pmap of procps 4, which is not installed")
         for item in items:
             if item.get_closest_marker("pmap"):
                 item.add_marker(skip)
+    # A second -m would replace one in addopts: slow tests run only where -m names them.
+    if "slow" not in config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 @pytest.fixture(params=PROCESSES, ids=lambda folder: folder.name)
@@ -62,7 +59,7 @@ def process_folder(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts processes that say "ready" and end with the test."""
+    """Start processes that print "ready"; terminate them at the end of the test."""
     started: list[subprocess.Popen[str]] = []
 
     def run(*command: str) -> subprocess.Popen[str]:
@@ -76,9 +73,21 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     yield run
     for process in started:
-        process.terminate()  # gently: what it made is taken away
+        process.terminate()  # not killed: it removes what it created
         try:
             process.communicate(timeout=10)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
+
+
+@pytest.fixture
+def sleeper(start: Start) -> int:
+    """A small process that waits, read in a millisecond."""
+    return start("sh", "-c", "echo ready; read line").pid
+
+
+@pytest.fixture
+def all_kinds(start: Start) -> int:
+    """A process with mappings of every kind."""
+    return start(sys.executable, str(ALL_MAPPING_KINDS)).pid

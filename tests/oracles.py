@@ -26,7 +26,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pmap_tool import in_ascii, printed
+from support.pmap_tool import in_ascii, printed
+from support.subjects import ALL_MAPPING_KINDS
 
 import smapskit
 from smapskit.model.mapping import COUNTERS, kernel_fields
@@ -182,7 +183,7 @@ def compare(pid: int, name: str) -> list[str] | None:
 @contextlib.contextmanager
 def stopped_process() -> Iterator[int]:
     """Start a process with mappings of all kinds, and stop it (SIGSTOP)."""
-    program = Path(__file__).parent / "fixtures" / "zoo.py"
+    program = ALL_MAPPING_KINDS
     process = subprocess.Popen([sys.executable, str(program)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

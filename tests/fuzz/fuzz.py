@@ -13,7 +13,6 @@ writes to a file whose bytes go into test_findings.py.
 from __future__ import annotations
 
 import io
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -30,12 +29,10 @@ with atheris.instrument_imports(include=["smapskit"]):
     from smapskit.formats.smaps.parse import read_snapshot
     from smapskit.formats.smaps.scan import FieldScanner
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.readers import cut, parse_lines, parse_uniform, uniform_parser  # noqa: E402
-
-CORPUS = Path(os.environ.get("SMAPSKIT_CORPUS", HERE.parents[2] / "shared" / "corpus"))
+from support.paths import CORPUS, FIXTURES
+from support.readers import cut, parse_lines, parse_uniform, uniform_parser
 
 
 def smaps(text: bytes) -> None:
@@ -106,7 +103,7 @@ def one_input(data: bytes) -> None:
 
 def seeds(folder: Path) -> None:
     """Small pieces of real texts, for each reader."""
-    files = [*HERE.parent.glob("fixtures/*/*.txt"), *HERE.parent.glob("fixtures/*.txt")]
+    files = [*FIXTURES.glob("*/*.txt"), *FIXTURES.glob("*.txt")]
     files += CORPUS.glob("*/*.txt")
     for number, file in enumerate(files):
         text = file.read_bytes()

@@ -27,7 +27,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import kernels
+from support import kernel_texts
+from support.paths import PROCESSES
 from support.readers import uniform_parser
 
 import smapskit
@@ -41,7 +42,7 @@ from smapskit.formats.smaps.scan import FieldScanner
 from smapskit.model.totals import Totals, group_columns
 from smapskit.views import frames
 
-FIXTURES = sorted((Path(__file__).parents[1] / "fixtures").glob("*/smaps.txt"))
+SMAPS_FILES = [folder / "smaps.txt" for folder in PROCESSES]
 
 # ---- the reference ---------------------------------------------------------------------------
 
@@ -619,7 +620,7 @@ class Case:
 
 # ---- the texts -------------------------------------------------------------------------------
 
-SHORT = [kernels.FIELDS["2.6.14"], "Size Rss Shared_Dirty Private_Dirty VmFlags"]
+SHORT = [kernel_texts.FIELDS["2.6.14"], "Size Rss Shared_Dirty Private_Dirty VmFlags"]
 NAMES = [
     b"[heap]",
     b"[stack]",
@@ -693,7 +694,7 @@ class Generator:
 
     def real(self) -> bytes:
         """Return up to five records of a real process."""
-        text = self.rng.choice(FIXTURES).read_bytes()
+        text = self.rng.choice(SMAPS_FILES).read_bytes()
         starts = [m.start() for m in re.finditer(rb"(?m)^[0-9a-f]+-[0-9a-f]+ ", text)]
         first = self.rng.randrange(len(starts))
         return text[starts[first] : ([*starts, len(text)])[min(first + 5, len(starts))]]
@@ -701,7 +702,7 @@ class Generator:
     def process(self, *, same: bool) -> bytes:
         rng = self.rng
         self.is_exact &= same  # else the place of a field is not known
-        names = rng.choice([*kernels.FIELDS.values(), *SHORT * 6]).split()
+        names = rng.choice([*kernel_texts.FIELDS.values(), *SHORT * 6]).split()
         if rng.random() < 0.3:
             for name in rng.sample(UNKNOWN, rng.choice([1, 1, 2])):
                 if name in names:

@@ -1,0 +1,1 @@
+"""What tests share. Tests import from here, never from conftest or from each other."""

@@ -1,0 +1,87 @@
+"""The example for fleets, on a real Dask cluster of several workers."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.marks import requires
+from support.paths import FIXTURES, ROOT
+
+import smapskit
+
+pytestmark = [pytest.mark.slow, requires("distributed", "duckdb", "pyarrow")]
+
+PROGRAM = ROOT / "examples" / "fleet" / "fleet.py"
+LIBRARY = "libc.so.6"
+
+
+@pytest.fixture(scope="module")
+def captures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three hosts, two processes each, two moments; and what does not belong there."""
+    folder = tmp_path_factory.mktemp("captures")
+    snapshot = smapskit.load(FIXTURES / "sleep" / "smaps.txt")
+    place = next(
+        n for n, m in enumerate(snapshot) if m.pathname.endswith(LIBRARY) and m.private_dirty
+    )
+    text = smapskit.format_smaps(snapshot)
+    records = text.split("VmFlags:")
+    before = f"Private_Dirty:  {snapshot[place].private_dirty:>8} kB"
+    after = f"Private_Dirty:  {(snapshot[place].private_dirty or 0) + 100:>8} kB"
+    assert before in records[place]
+    records[place] = records[place].replace(before, after)
+    for host in ("db1", "db2", "web1"):
+        (folder / host).mkdir()
+        for pid in (10, 11):
+            first = folder / host / f"20261124T120000Z-{pid}.smaps"
+            first.write_text(text)
+            last = folder / host / f"20261124T130000Z-{pid}.smaps.gz"
+            last.write_bytes(gzip.compress("VmFlags:".join(records).encode()))
+    (folder / "web1" / "20261124T120000Z-12.smaps").write_text(text[: len(text) // 2])
+    (folder / "web1" / "notes.txt").write_text("hello")
+    return folder
+
+
+def fleet(*words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(PROGRAM), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_captures_become_parquet_and_an_answer(captures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ran = fleet(captures, "-o", out, "--workers", 3)
+    assert ran.returncode == 0, ran.stderr
+    _head, row, *rest = ran.stdout.splitlines()
+    assert rest == []
+    kb, hosts, processes, name = row.split()
+    assert (kb, hosts, processes) == ("600", "3", "6")
+    assert name.endswith(LIBRARY)
+
+    with (out / "set-aside.csv").open() as file:
+        reasons = {Path(r["capture"]).name: r["reason"] for r in csv.DictReader(file)}
+    assert set(reasons) == {"20261124T120000Z-12.smaps", "notes.txt"}
+    assert "expected" in reasons["20261124T120000Z-12.smaps"]
+
+    files = sorted(out.glob("host=*/day=*/*.parquet"))
+    assert len(files) == 12
+    whole = pd.read_parquet(files[0])
+    expected = smapskit.load(FIXTURES / "sleep" / "smaps.txt")
+    assert whole["rss"].tolist() == [mapping.rss for mapping in expected]
+    assert str(whole["time"].iloc[0]) == "2026-11-24 12:00:00+00:00"
+
+    made = {path: path.stat().st_mtime_ns for path in files}
+    again = fleet(captures, "-o", out, "--workers", 2)
+    assert "2 of 2 captures" in again.stderr  # those set aside alone
+    assert {path: path.stat().st_mtime_ns for path in files} == made
+    assert fleet(captures, "-o", out, "--ask").stdout == ran.stdout
+
+
+def test_what_is_no_folder_is_told(tmp_path: Path) -> None:
+    ran = fleet(tmp_path / "nothing", "-o", tmp_path)
+    assert ran.returncode == 2
+    assert "is not a folder" in ran.stderr

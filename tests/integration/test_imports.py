@@ -1,0 +1,92 @@
+"""Which module may import which, and what a start may load."""
+
+from __future__ import annotations
+
+import graphlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import import_graph
+from support.subjects import unmeasured
+
+import smapskit
+
+# The methods of records that return a view load it when they are called.
+LATE_IMPORTS = {
+    ("model.snapshot", "views.frames"),
+    ("model.snapshot", "views.html"),
+    ("model.snapshot", "views.plots"),
+    ("model.diff", "views.frames"),
+    ("model.diff", "views.html"),
+    ("model.totals", "views.html"),
+}
+IMPORTS = [
+    each
+    for each in import_graph.imports()
+    if not (each.is_late and (each.importer, each.imported) in LATE_IMPORTS)
+]
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    graph: dict[str, set[str]] = {}
+    for each in IMPORTS:
+        graph.setdefault(each.importer, set()).add(each.imported)
+    assert len(graph) > 20
+    graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+def test_imports_follow_the_order_of_layers() -> None:
+    order = {layer: position for position, layer in enumerate(import_graph.LAYERS)}
+    wrong = [
+        (each.importer, each.imported)
+        for each in IMPORTS
+        if import_graph.layer_of(each.importer) in order
+        and import_graph.layer_of(each.imported) in order
+        and order[import_graph.layer_of(each.importer)]
+        < order[import_graph.layer_of(each.imported)]
+    ]
+    assert wrong == []
+
+
+def test_each_module_belongs_to_a_layer() -> None:
+    names = {import_graph.layer_of(name) for name in import_graph.modules()}
+    assert names <= {*import_graph.LAYERS, "version", "__main__", ""}
+
+
+def test_the_list_of_late_imports_is_current() -> None:
+    found = {(each.importer, each.imported) for each in import_graph.imports() if each.is_late}
+    assert found >= LATE_IMPORTS
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import smapskit",
+        "import smapskit.cli; smapskit.cli.main(['--short', TEXT])",
+        "import smapskit; smapskit.load(TEXT).totals()",
+    ],
+)
+def test_neither_pandas_nor_numpy_is_loaded(code: str, process_folder: Path) -> None:
+    path = str(process_folder / "smaps.txt")
+    code = code.replace("TEXT", repr(path)) + "\nimport sys; print(*sys.modules, file=sys.stderr)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert {"pandas", "numpy"}.isdisjoint(run.stderr.split())
+    assert "smapskit" in run.stderr.split()
+
+
+def test_the_plain_table_loads_no_more_than_it_needs() -> None:
+    code = "import sys, os, smapskit.cli; smapskit.cli.main([str(os.getpid())]); "
+    code += "print(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=unmeasured())
+    loaded = set(run.stderr.split())
+    assert {"attr", "argparse", "datetime", "smapskit.model.mapping"}.isdisjoint(loaded)
+
+
+def test_every_public_name_can_be_imported() -> None:
+    assert all(hasattr(smapskit, name) for name in smapskit.__all__)
+    assert set(smapskit.__all__) <= set(dir(smapskit))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        smapskit.nonsense  # noqa: B018

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support import kernel_texts
+from support.paths import FIXTURES
+
+import smapskit
+from smapskit import ParseError, Unsupported
+from smapskit.sources import captures
+
+ALL_KINDS = FIXTURES / "all_mapping_kinds"
+SMAPS = (ALL_KINDS / "smaps.txt").read_bytes()
+
+
+class Trickle(io.BytesIO):
+    """A file that returns some bytes a read, as pipes and the kernel's files do."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        super().__init__(data)
+        self._most = size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(self._most if size is None or size < 0 else min(size, self._most))
+
+
+def zstd_compress(data: bytes) -> bytes:
+    module = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    compressed: bytes = pytest.importorskip(module).compress(data)
+    return compressed
+
+
+class TestLoad:
+    @pytest.mark.parametrize("file", sorted(ALL_KINDS.glob("*.txt")), ids=lambda file: file.name)
+    def test_recognises_it_by_its_content(self, file: Path, tmp_path: Path) -> None:
+        copy = tmp_path / "capture"
+        copy.write_bytes(file.read_bytes())
+        if file.name == "smaps_rollup.txt":
+            assert smapskit.load_rollup(copy) == smapskit.parse_rollup(file.read_bytes())
+            return
+        parse = {
+            "smaps.txt": smapskit.parse_smaps,
+            "maps.txt": smapskit.parse_maps,
+        }.get(file.name, smapskit.parse_pmap)
+        snapshot = smapskit.load(copy)
+        assert snapshot.mappings == parse(file.read_bytes()).mappings
+        assert snapshot.source == str(copy)
+        assert len(snapshot) > 100
+
+    @pytest.mark.parametrize(
+        "compress", [gzip.compress, bz2.compress, lzma.compress, zstd_compress]
+    )
+    def test_reads_through_compression(
+        self, compress: Callable[[bytes], bytes], tmp_path: Path
+    ) -> None:
+        copy = tmp_path / "smaps.txt"  # the name says nothing
+        copy.write_bytes(compress(SMAPS))
+        assert smapskit.load(copy).mappings == smapskit.parse_smaps(SMAPS).mappings
+
+    def test_open_files(self) -> None:
+        whole = smapskit.parse_smaps(SMAPS).mappings
+        assert smapskit.load(io.BytesIO(gzip.compress(SMAPS))).mappings == whole
+        with (ALL_KINDS / "smaps.txt").open("rb") as binary:
+            loaded = smapskit.load(binary)
+            assert (loaded.mappings, loaded.source) == (whole, str(ALL_KINDS / "smaps.txt"))
+        with (ALL_KINDS / "smaps.txt").open(
+            encoding="utf-8", errors="surrogateescape", newline=""
+        ) as text:
+            assert smapskit.load(text).mappings == whole
+
+    def test_an_unbuffered_file_is_read_to_its_end(self) -> None:
+        file = ALL_KINDS / "smaps.txt"
+        whole = smapskit.load(file)
+        with file.open("rb", buffering=0) as raw:
+            assert smapskit.load(raw).mappings == whole.mappings
+        for size in (1000, 65536):
+            assert smapskit.load(Trickle(SMAPS, size)).mappings == whole.mappings
+            assert smapskit.load(Trickle(gzip.compress(SMAPS), size)).mappings == whole.mappings
+        rollup = (ALL_KINDS / "smaps_rollup.txt").read_bytes()
+        assert smapskit.load_rollup(Trickle(rollup, 10)) == smapskit.parse_rollup(rollup)
+
+    def test_a_pipe_is_read_to_its_end(self) -> None:
+        reading, writing = os.pipe()
+
+        def write() -> None:
+            with os.fdopen(writing, "wb") as pipe:
+                pipe.write(SMAPS)
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        with os.fdopen(reading, "rb", buffering=0) as pipe:
+            found = smapskit.load(pipe)
+        thread.join()
+        assert found.mappings == smapskit.parse_smaps(SMAPS).mappings
+        assert found.notes == ()
+
+    @pytest.mark.skipif(sys.platform == "win32", reason="its pipes always wait")
+    def test_a_pipe_that_does_not_wait_is_refused(self) -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        os.write(writing, SMAPS[:4096])
+        with os.fdopen(reading, "rb", buffering=0) as pipe, pytest.raises(BlockingIOError):
+            smapskit.load(pipe)
+        os.close(writing)
+
+    def test_several_processes(self, tmp_path: Path) -> None:
+        several = tmp_path / "several.txt"
+        several.write_bytes((ALL_KINDS / "pmap.txt").read_bytes() * 2)
+        assert len(smapskit.load_all(several)) == 2
+        with pytest.raises(ParseError, match=r"several\.txt: expected one process, got 2"):
+            smapskit.load(several)
+
+    def test_an_empty_file_is_an_empty_snapshot(self) -> None:
+        snapshot = smapskit.load(io.BytesIO(b""))
+        assert (len(snapshot), len(snapshot.notes)) == (0, 1)
+
+
+class TestRefused:
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            (b"55a9e753c000 default file=/usr/bin/x mapped=52\n", "got numa_maps"),
+            (b" virtual    shared   shared  private\n size  RSS\n", "got Android's showmap"),
+            (b"memory map (12 entries):\n", "got a tombstone's memory map"),
+            (b"MemTotal:       24 kB\n", "got /proc/meminfo"),
+            (b"Name:\tcat\nUmask:\t0022\n", "got /proc/PID/status"),
+            (
+                kernel_texts.HEADER.replace("/usr/bin/head", "[rollup]").encode(),
+                "load_rollup reads it",
+            ),
+            (b"\x7fELF\x02\x01\x01" + bytes(500), "expected a row such as"),
+            (b"Rss: 4 kB\n", "the beginning is truncated"),
+        ],
+    )
+    def test_by_name_where_it_is_known(self, text: bytes, message: str) -> None:
+        with pytest.raises(ParseError, match=message):
+            smapskit.load(io.BytesIO(text))
+
+    @pytest.mark.parametrize(
+        "compress", [gzip.compress, bz2.compress, lzma.compress, zstd_compress]
+    )
+    def test_damaged_compression(self, compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+        damaged = tmp_path / "x.gz"
+        damaged.write_bytes(compress(SMAPS)[:-40])
+        with pytest.raises(ParseError, match=r"x\.gz: expected complete \w+ data"):
+            smapskit.load(damaged)
+
+    def test_more_than_the_limit(self) -> None:
+        bomb = gzip.compress(bytes(10_000_000))
+        for text in (bomb, bytes(2_000_000)):
+            with pytest.raises(ParseError, match="at most 1,000,000 bytes"):
+                smapskit.load(io.BytesIO(text), limit=1_000_000)
+
+    def test_compressed_text_has_a_limit_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert captures.MAX_BYTES == 256 * 2**20
+        monkeypatch.setattr(captures, "MAX_BYTES", 50_000)
+        compressed = gzip.compress(SMAPS)
+        with pytest.raises(ParseError, match=r"at most 50,000 bytes: limit= \(--limit\)"):
+            smapskit.load(io.BytesIO(compressed))
+        for source, limit in ((compressed, len(SMAPS)), (SMAPS, None)):
+            whole = smapskit.load(io.BytesIO(source), limit=limit)
+            assert whole.mappings == smapskit.parse_smaps(SMAPS).mappings
+        with pytest.raises(ParseError, match="at most"):
+            smapskit.load(io.BytesIO(compressed), limit=len(SMAPS) - 1)
+
+    def test_load_frames_has_it_too(self, tmp_path: Path) -> None:
+        capture = tmp_path / "smaps.gz"
+        capture.write_bytes(gzip.compress(SMAPS))
+        frame = smapskit.load_frame([capture], limit=50_000)
+        assert "at most 50,000 bytes" in frame.attrs["unreadable"][str(capture)]
+        assert len(smapskit.load_frame([capture], limit=1_000_000)) > 100
+
+    def test_too_little_memory_is_not_damaged_data(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(_file: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(gzip, "open", fail)
+        with pytest.raises(MemoryError):
+            smapskit.load(io.BytesIO(gzip.compress(SMAPS)))
+
+    def test_zstd_without_the_extra(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in ("backports.zstd", "compression.zstd"):
+            monkeypatch.setitem(sys.modules, module, None)
+        with pytest.raises(Unsupported, match=r"pip install '\.\[zstd\]'"):
+            smapskit.load(io.BytesIO(b"\x28\xb5\x2f\xfd" + bytes(20)))
+
+    def test_a_file_that_is_not_there(self) -> None:
+        with pytest.raises(FileNotFoundError):
+            smapskit.load("no/such/file")

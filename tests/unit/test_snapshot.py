@@ -1,0 +1,80 @@
+"""Snapshots: a sequence of mappings, filters, sums, contradictions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support.records import SMALL, mapping
+
+import smapskit
+from smapskit import InconsistencyKind, Snapshot
+
+
+def test_a_snapshot_that_is_not_that_of_its_rollup_is_told(process_folder: Path) -> None:
+    snapshot = smapskit.load(process_folder / "smaps.txt")
+    rollup = smapskit.load_rollup(process_folder / "smaps_rollup.txt")
+    assert snapshot.check(rollup) == []
+    resident = next(n for n, mapping in enumerate(snapshot) if mapping.rss)
+    torn = smapskit.Snapshot((*snapshot[:resident], *snapshot[resident + 1 :]))
+    (fault, *_) = torn.check(rollup)
+    assert fault.kind is InconsistencyKind.ROLLUP
+    assert fault.mapping is None
+    assert str(fault).startswith("the sum of rss is ")
+    assert f"smaps_rollup reports {rollup.rss} kB" in str(fault)
+
+
+class TestSnapshot:
+    SNAPSHOT = Snapshot(SMALL, pid=7, command="x")
+
+    def test_is_a_sequence(self) -> None:
+        assert len(self.SNAPSHOT) == 4
+        assert self.SNAPSHOT[-1].pathname == "[vdso]"
+        assert next(reversed(self.SNAPSHOT)) is self.SNAPSHOT[3]
+        assert self.SNAPSHOT[1] in self.SNAPSHOT
+        assert self.SNAPSHOT[1:3] == Snapshot(SMALL[1:3], pid=7, command="x")
+
+    def test_choices_are_of_the_same_process(self) -> None:
+        chosen = {
+            "anonymous": self.SNAPSHOT.anonymous(),
+            "file_backed": self.SNAPSHOT.file_backed(),
+            "shared": self.SNAPSHOT.shared(),
+            "private": self.SNAPSHOT.private(),
+            "filter": self.SNAPSHOT.filter(lambda m: (m.rss or 0) > 3),
+        }
+        assert {name: [m.rss for m in found] for name, found in chosen.items()} == {
+            "anonymous": [4],
+            "file_backed": [1, 2],
+            "shared": [2],
+            "private": [1, 4, 8],
+            "filter": [4, 8],
+        }
+        assert all(found.pid == 7 for found in chosen.values())
+
+    def test_its_sums_are_the_aggregates(self) -> None:
+        assert self.SNAPSHOT.totals() == smapskit.totals(SMALL)
+        assert self.SNAPSHOT.shared_rss() == 2
+        assert self.SNAPSHOT.group_by("perms") == smapskit.group_by(SMALL, "perms")
+
+    def test_check_names_what_contradicts_itself(self) -> None:
+        parts = {"shared_clean": 1, "shared_dirty": 1, "private_clean": 1, "private_dirty": 1}
+        torn = Snapshot(
+            (
+                mapping(0x8000, size=8, rss=5, **parts),
+                mapping(0x9000, rss=4, **parts),
+                mapping(0x1000),
+            )
+        )
+        first, second, third = torn
+        assert [(fault.kind, fault.mapping, str(fault)) for fault in torn.check()] == [
+            (InconsistencyKind.OVERLAP, second, "9000-a000 overlaps the mapping before it"),
+            (InconsistencyKind.ORDER, third, "1000-2000 follows a mapping at a higher address"),
+            (
+                InconsistencyKind.RSS,
+                first,
+                "8000-a000 has Rss 5 kB, but the sum of its four parts is 4 kB",
+            ),
+        ]
+
+    def test_a_person_can_read_it(self) -> None:
+        assert repr(self.SNAPSHOT) == "<Snapshot of 7 (x): 4 mappings, size 16 kB, rss 15 kB>"
+        assert repr(self.SNAPSHOT[1]) == "<Mapping 1000-2000 rw-s '/bin/x': size 4 kB, rss 2 kB>"
