@@ -89,13 +89,34 @@ class TestRead:
         )
 
 
+class TestThisProcess:
+    """Without a pid, or with None."""
+
+    def test_is_read(self) -> None:
+        snapshot = smapskit.read()
+        assert (snapshot.pid, snapshot.source) == (os.getpid(), f"/proc/{os.getpid()}/smaps")
+        assert snapshot.command == smapskit.read(os.getpid()).command
+        assert smapskit.read(None).pid == os.getpid()
+        maps = smapskit.read_maps()
+        assert (maps.pid, maps.totals().rss) == (os.getpid(), None)
+        assert any("python" in mapping.pathname for mapping in maps)
+
+    def test_sums_and_frame(self) -> None:
+        assert (smapskit.read_rollup().rss or 0) > 1000
+        frame = smapskit.read_frame()
+        assert frame.attrs["pid"] == os.getpid()
+        assert frame["pathname"].str.contains("python").any()
+        assert smapskit.read_frame(None, "MiB").attrs["unit"] == "MiB"
+
+
 class TestWhatCannotBeRead:
     def test_no_such_process(self) -> None:
         gone = subprocess.Popen(["true"])
         gone.wait()
         for read in (smapskit.read, smapskit.read_maps, smapskit.read_rollup):
-            with pytest.raises(ProcessNotFound, match=f"no process {gone.pid}"):
+            with pytest.raises(ProcessNotFound, match=f"no process {gone.pid}") as caught:
                 read(gone.pid)
+            assert caught.value.pid == gone.pid
         with pytest.raises(ProcessLookupError):
             smapskit.read(gone.pid)
 
@@ -106,8 +127,9 @@ class TestWhatCannotBeRead:
             snapshot = smapskit.read(zombie.pid)
             assert (len(snapshot), snapshot.notes) == (0, (Note.ZOMBIE,))
             assert snapshot.command == "[true] <defunct>"
-            with pytest.raises(ProcessNotFound, match="has no memory map"):
+            with pytest.raises(ProcessNotFound, match="has no memory map") as caught:
                 smapskit.read_rollup(zombie.pid)
+            assert caught.value.pid == zombie.pid
         finally:
             zombie.wait()
 
@@ -124,7 +146,7 @@ class TestWhatCannotBeRead:
         code = (
             "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "try: smapskit.read(int(sys.argv[1]))\n"
-            "except PermissionError as error: print(type(error).__name__, error)"
+            "except PermissionError as error: print(type(error).__name__, error, error.pid)"
         )
         run = subprocess.run(
             [
@@ -140,6 +162,7 @@ class TestWhatCannotBeRead:
         )
         assert run.stdout.startswith(AccessDenied.__name__)
         assert "run as its user or as root" in run.stdout
+        assert run.stdout.split()[-1] == str(os.getpid())
 
     def test_no_procfs(self, tmp_path: Path) -> None:
         with pytest.raises(Unsupported, match="is not a Linux procfs"):

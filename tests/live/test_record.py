@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import mmap
 import os
 import signal
 import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from support.marks import requires
 import smapskit
 from smapskit import ProcessNotFound, Recording, Snapshot, cli
 from smapskit.sources import recording
-from smapskit.sources.recording import sampling
+from smapskit.sources.recording import Sample, sampling
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
 
@@ -104,6 +105,32 @@ class TestRecord:
         assert rss == sorted(rss)
         assert all(r.read_seconds > 0 for r in kept.rows)
 
+    def test_sums_have_the_rss_of_shared_mappings(self) -> None:
+        with mmap.mmap(-1, 1 << 20) as shared:
+            shared[0] = shared[1 << 19] = 1
+            recording = smapskit.record(os.getpid(), 0.05, 0)
+            (sample,) = recording.samples
+            assert sample.totals.shared_rss == smapskit.read().shared_rss()
+        assert (sample.totals.shared_rss or 0) >= 8
+
+    @pytest.mark.parametrize("name", ["run.csv", PARQUET])
+    def test_ctrl_c_is_raised_when_the_file_is_complete(self, name: str, tmp_path: Path) -> None:
+        seen: list[Sample] = []
+
+        def interrupt(rows: Sequence[Sample]) -> None:
+            seen.extend(rows)
+            if len(seen) == 3:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt) as caught:
+            smapskit.record(os.getpid(), 0.02, path=tmp_path / name, on_sample=interrupt)
+        assert not hasattr(caught.value, "__notes__")
+        assert Recording.load(tmp_path / name).rows == tuple(seen)
+        seen.clear()
+        with pytest.raises(KeyboardInterrupt):
+            smapskit.record(os.getpid(), 0.02, on_sample=interrupt)
+        assert len(seen) == 3
+
     @pytest.mark.parametrize(
         "by", ["backing", "sharing", "perms", "pathname", "mapping", lambda m: m.pathname[:5]]
     )
@@ -124,6 +151,7 @@ class TestRecord:
 
         with pytest.raises(KeyboardInterrupt):
             smapskit.record(os.getpid(), 0.05, path=tmp_path / "x.csv", on_sample=interrupt)
+        assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
         assert len(Recording.load(tmp_path / "x.csv").rows) == 3
 
 

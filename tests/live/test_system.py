@@ -10,8 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import pytest
-from support.paths import FIXTURES
+from support.paths import FIXTURES, ROOT
 from support.subjects import unmeasured
 
 import smapskit
@@ -91,12 +92,27 @@ class TestCommand:
 
     def test_for_machines(self, sleeper: int, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["--all", "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert sleeper in [row["pid"] for row in told["rows"]]
+        document = json.loads(capsys.readouterr().out)
+        assert sleeper in [row["pid"] for row in document["rows"]]
         assert cli.main(["--all", "--csv", "--by", "backing"]) == 0
         rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
         assert {"anonymous", "file"} <= {row["backing"] for row in rows}
         assert all(int(row["processes"]) > 0 for row in rows)
+
+    @pytest.mark.parametrize(
+        "options", [[], *(["--by", by] for by in ("backing", "sharing", "perms", "pathname"))]
+    )
+    def test_json_is_valid_by_the_schema(
+        self, options: list[str], sleeper: int, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        schema = json.loads((ROOT / "docs" / "schema-system.json").read_text())
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert cli.main(["--all", "--json", *options]) == 0
+        document = json.loads(capsys.readouterr().out)
+        jsonschema.Draft202012Validator(schema).validate(document)
+        first = document["rows"][0]
+        assert list(first)[:2] == ([options[1], "processes"] if options else ["pid", "command"])
+        assert options or sleeper in [row["pid"] for row in document["rows"]]
 
     def test_what_another_user_sees(self) -> None:
         if os.geteuid() != 0:

@@ -193,6 +193,11 @@ class TestRefused:
         with pytest.raises(Unsupported, match=r"pip install '\.\[zstd\]'"):
             smapskit.load(io.BytesIO(b"\x28\xb5\x2f\xfd" + bytes(20)))
 
+    def test_a_pid_is_not_a_capture(self) -> None:
+        for load in (smapskit.load, smapskit.load_all, smapskit.load_rollup):
+            with pytest.raises(TypeError, match=rf"use read\({os.getpid()}\) for a process"):
+                load(os.getpid())  # type: ignore[arg-type]
+
     def test_a_file_that_is_not_there(self) -> None:
         with pytest.raises(FileNotFoundError):
             smapskit.load("no/such/file")

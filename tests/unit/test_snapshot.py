@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
 from support.records import SMALL, mapping
 
 import smapskit
-from smapskit import InconsistencyKind, Snapshot
+from smapskit import InconsistencyKind, Note, Snapshot
 
 
 def test_a_snapshot_that_is_not_that_of_its_rollup_is_told(process_folder: Path) -> None:
@@ -54,6 +56,23 @@ class TestSnapshot:
         assert self.SNAPSHOT.totals() == smapskit.totals(SMALL)
         assert self.SNAPSHOT.shared_rss() == 2
         assert self.SNAPSHOT.group_by("perms") == smapskit.group_by(SMALL, "perms")
+
+    def test_equal_are_pid_command_and_mappings(self) -> None:
+        time = datetime(2026, 1, 1, tzinfo=UTC)
+        other = Snapshot(
+            SMALL, pid=7, command="x", time=time, source="/proc/7/smaps", notes=(Note.CRLF,)
+        )
+        assert other == self.SNAPSHOT
+        assert hash(other) == hash(self.SNAPSHOT)
+        for changed in ({"pid": 8}, {"command": "y"}, {"mappings": SMALL[1:]}):
+            assert attrs.evolve(other, **changed) != self.SNAPSHOT
+        assert self.SNAPSHOT != SMALL  # type: ignore[comparison-overlap]
+
+    def test_sums_are_computed_once(self) -> None:
+        snapshot = Snapshot(SMALL)
+        assert snapshot.totals() is snapshot.totals()
+        assert snapshot[1:].totals().rss == 14
+        assert attrs.evolve(snapshot, mappings=SMALL[:1]).totals().rss == 1
 
     def test_check_names_what_contradicts_itself(self) -> None:
         parts = {"shared_clean": 1, "shared_dirty": 1, "private_clean": 1, "private_dirty": 1}

@@ -8,8 +8,8 @@ from support.records import SMALL, mapping
 
 import smapskit
 from smapskit import Backing, Sharing
-from smapskit.model.mapping import COUNTERS
-from smapskit.model.totals import GroupName
+from smapskit.model.mapping import COUNTERS, to_columns
+from smapskit.model.totals import GroupName, add_totals, group_columns
 
 
 def test_the_document_the_project_started_from() -> None:
@@ -68,6 +68,35 @@ def test_shared_is_the_permission_not_how_many_map_it() -> None:
     both = [mapped_once, mapped_by_two]
     assert smapskit.shared_rss(both) == 100
     assert smapskit.totals(both).shared_dirty == 7
+
+
+class TestSharedRss:
+    """The sums of records, of groups, of columns and of sums agree."""
+
+    @pytest.mark.parametrize("by", ["backing", "sharing", "perms", "pathname"])
+    def test_of_groups(self, process_folder: Path, by: GroupName) -> None:
+        text = (process_folder / "smaps.txt").read_bytes()
+        snapshot = smapskit.parse_smaps(text)
+        expected = sum(m.rss or 0 for m in snapshot if m.is_shared)
+        assert smapskit.shared_rss(snapshot) == snapshot.shared_rss() == expected
+        assert snapshot.totals().shared_rss == expected
+        groups = snapshot.group_by(by)
+        assert sum(totals.shared_rss or 0 for totals in groups.values()) == expected
+        assert group_columns([to_columns(snapshot.mappings)], by) == groups
+        assert add_totals(list(groups.values())) == snapshot.totals()
+
+    def test_is_none_where_no_rss_is_reported(self, process_folder: Path) -> None:
+        maps = smapskit.load(process_folder / "maps.txt")
+        assert smapskit.shared_rss(maps) is None
+        assert maps.shared_rss() is maps.totals().shared_rss is None
+        assert group_columns([to_columns(maps.mappings)])[""].shared_rss is None
+        assert add_totals([maps.totals(), maps.totals()]).shared_rss is None
+        assert add_totals([maps.totals(), smapskit.totals(SMALL)]).shared_rss == 2
+        assert smapskit.shared_rss([]) is None
+
+    def test_is_0_where_no_mapping_is_shared(self) -> None:
+        assert smapskit.shared_rss([mapping(0, rss=4)]) == 0
+        assert smapskit.shared_rss([mapping(0, perms="rw-s"), mapping(4096, rss=4)]) == 0
 
 
 class TestGroups:
