@@ -188,7 +188,7 @@ class _FrameBuilder:
         number = len(self._lengths)
         self._lengths.append(len(columns))
         values: dict[str, Any] = {name: getattr(columns, name) for name in _ADDRESSES}
-        values |= dict(columns.values)  # noqa: PD011  not those of a DataFrame
+        values |= dict(columns.values)
         values |= {_column_of_extra(name): column for name, column in columns.extra.items()}
         for name, column in values.items():
             dtype = np.uint64 if name in _ADDRESSES else np.int64
