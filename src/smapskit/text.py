@@ -23,7 +23,7 @@ _UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
 
 def encode(text: object) -> bytes:
     """
-    Return the text as bytes; surrogate escapes become the bytes that they stand for.
+    Return the text as bytes; surrogate escapes become the bytes that they represent.
 
     Raises:
         ParseError: a character that cannot come from any file.

@@ -1,4 +1,4 @@
-"""Common to all commands: read operands, print errors, choose the exit status."""
+"""Shared by all commands: read operands, print errors, determine the exit status."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser with the exit status of pmap for a usage error."""
 
     def error(self, message: str) -> NoReturn:
-        """Print what is wrong, and exit."""
+        """Print the usage and the error, and exit."""
         self.print_usage(sys.stderr)
         self.exit(FAILURE, f"{self.prog}: {escape_unprintable(message)}\n")
 
@@ -71,12 +71,12 @@ def _start(text: str) -> str:
 
 class OperandReader:
     """
-    Reads the operands of a command; errors are printed and kept in the exit status.
+    Reads the operands of a command, prints errors and combines their exit statuses.
 
     Args:
         operands: processes and captures.
-        names_denied: print the line that names a process before the error that it may not be
-            read, as pmap does in its own tables.
+        names_denied: print the line with pid and command also of a process that may not be
+            read, before the error, as pmap does.
         limit: as in `smapskit.load`.
     """
 

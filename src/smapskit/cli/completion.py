@@ -79,10 +79,9 @@ def _fish() -> str:
                 for word in action.option_strings
             ]
             if words and action.help != argparse.SUPPRESS:
-                said = (action.help or "").replace("'", "").replace("%(default)s", "")
-                more = f" -xa '{' '.join(map(str, action.choices))}'" if action.choices else ""
-                lines.append(
-                    f"complete -c smapskit -n '{condition}' {' '.join(words)} -d '{said}'{more}"
-                )
+                description = (action.help or "").replace("'", "").replace("%(default)s", "")
+                choices = f" -xa '{' '.join(map(str, action.choices))}'" if action.choices else ""
+                line = f"complete -c smapskit -n '{condition}' {' '.join(words)}"
+                lines.append(f"{line} -d '{description}'{choices}")
     lines.append("complete -c smapskit -n __fish_use_subcommand -a 'diff record plot'")
     return "\n".join(lines) + "\n"

@@ -38,6 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "before", metavar="BEFORE", type=operand, help="a PID or a CAPTURE; - is standard input"
     )
-    parser.add_argument("after", metavar="AFTER", type=operand, help="the same")
+    parser.add_argument("after", metavar="AFTER", type=operand, help="a PID or a CAPTURE")
     add_limit(parser)
     return parser

@@ -62,7 +62,7 @@ def run(words: Sequence[str]) -> int:
 
 
 class _Counts:
-    """The number of samples and the time spent: all that is kept in memory."""
+    """The number of samples and the time spent reading; samples are not kept in memory."""
 
     def __init__(self) -> None:
         self.samples = 0
@@ -89,8 +89,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="smapskit record",
         usage="python -m smapskit record [options] -o FILE PID\n"
         "       python -m smapskit record [options] -o FILE -- COMMAND ...",
-        description="Sample a process at steady intervals until it ends or Ctrl-C, and write "
-        "the sums over its mappings to a file, flushed after each sample.",
+        description="Sample a process at fixed intervals until it ends or Ctrl-C, and write the "
+        "sums over its mappings to a file, which is flushed after each sample.",
     )
     parser.add_argument(
         "pid", metavar="PID", nargs="?", type=operand, help="by number or as /proc/PID"

@@ -1,4 +1,4 @@
-"""The command without a name: tables as pmap has them, groups, JSON, CSV."""
+"""The default command: tables as printed by pmap, groups, JSON, CSV."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from smapskit.model.totals import GroupName
 from smapskit.version import __version__
 
 _DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
-_LARGEST_ADDRESS = 2**64 - 1
+_MAX_ADDRESS = 2**64 - 1
 
 _DESCRIPTION = """\
-Show what the memory of processes is parser of, mapping by mapping, as pmap does;
-from live processes or from saved captures of smaps, maps or pmap.
+Show the memory of processes, one row per mapping, like pmap: of live processes,
+or of saved captures of smaps, maps or pmap.
 """
 _EPILOG = """\
-exit status: 0; 1 for a wrong usage or what could not be read; 42 where a process
-is missing.
+exit status: 0; 1 for a usage error or if something could not be read; 42 if a
+process was not found.
 """
 
 
 def run(words: Sequence[str]) -> int:
-    """Print what the options ask for, of each process and capture."""
+    """Print the requested table or document for each process and capture."""
     parser = build_parser()
     options = parser.parse_args(words)
     try:
@@ -41,9 +41,9 @@ def run(words: Sequence[str]) -> int:
         layout: LayoutName | Collection[str] = _layout(options.layouts)
         if options.rc:
             text = Path(options.rc).read_text(encoding="utf-8", errors="surrogateescape")
-            choice = parse_rc(text, source=options.rc)
-            layout = choice.columns
-            options.show_path ^= choice.show_path
+            config = parse_rc(text, source=options.rc)
+            layout = config.columns
+            options.show_path ^= config.show_path
     except (SmapskitError, OSError) as error:
         print_error(error)
         return FAILURE
@@ -60,17 +60,17 @@ def run(words: Sequence[str]) -> int:
 def _texts(
     options: argparse.Namespace, layout: LayoutName | Collection[str], reader: OperandReader
 ) -> Iterator[str]:
-    """What to print, a piece as soon as it is known."""
+    """Yield the output, one text per process or one document."""
     range_, by = options.range, options.by
-    chosen = (_in_range(snapshot, range_) for snapshot in reader.snapshots("extended"))
+    snapshots = (_in_range(snapshot, range_) for snapshot in reader.snapshots("extended"))
     if options.json or options.csv:
-        from smapskit.views import exports  # noqa: PLC0415  for who asks for it
+        from smapskit.views import exports  # noqa: PLC0415  slow to import
 
         export = exports.to_json if options.json else exports.to_csv
-        kept = list(chosen)
-        return iter([export(kept, [s.group_by(by) for s in kept] if by else None)])
+        exported = list(snapshots)
+        return iter([export(exported, [s.group_by(by) for s in exported] if by else None)])
     if by:
-        return (_groups(snapshot, by) for snapshot in chosen)
+        return (_groups(snapshot, by) for snapshot in snapshots)
     return format_pmaps(
         reader.snapshots(layout),
         layout,
@@ -92,7 +92,7 @@ def _in_range(snapshot: Snapshot, range_: tuple[int, int] | None) -> Snapshot:
 
 
 def _layout(chosen: list[LayoutName] | None) -> LayoutName:
-    """The last one that was asked for; -X twice, in whatever place, is -XX."""
+    """Return the last layout given. -X given twice, anywhere, is -XX."""
     if not chosen:
         return "extended"
     return "XX" if chosen[-1] == "X" and chosen.count("X") > 1 else chosen[-1]
@@ -101,7 +101,7 @@ def _layout(chosen: list[LayoutName] | None) -> LayoutName:
 def _create_rc(path: str) -> int:
     with Path(path).open("x") as file:
         file.write(default_rc())
-    print(f"smapskit: wrote {escape_unprintable(path)}: take the # away before each column to show")
+    print(f"smapskit: wrote {escape_unprintable(path)}: remove the # before each column to print")
     return 0
 
 
@@ -110,7 +110,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="smapskit",
         usage="python -m smapskit [options] PID|CAPTURE ...\n"
-        "       python -m smapskit --all [--by GROUP] [--sort FIGURE]\n"
+        "       python -m smapskit --all [--by GROUP] [--sort VALUE]\n"
         "       python -m smapskit diff BEFORE AFTER\n"
         "       python -m smapskit record -o FILE PID | -- COMMAND ...\n"
         "       python -m smapskit plot FILE [-o PICTURE]",
@@ -124,28 +124,28 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="PID|CAPTURE",
         type=operand,
-        help="a process, by number or as /proc/PID, or a saved text, compressed or not; "
+        help="a process, by number or as /proc/PID, or a saved text, which may be compressed; "
         "- is standard input",
     )
-    layouts = parser.add_argument_group("layouts, as pmap has them; the last one counts")
+    layouts = parser.add_argument_group("layouts of pmap (the last one given is used)")
 
     def layout(*names: str, const: LayoutName, help: str) -> None:  # noqa: A002
         layouts.add_argument(*names, dest="layouts", action="append_const", const=const, help=help)
 
     layout("-x", "--extended", const="extended", help="size, RSS and dirty pages (the default)")
-    layout("-X", const="X", help="more: the kernel's fields; -XX: all of them")
+    layout("-X", const="X", help="most fields of the kernel; -XX: all of them")
     layout("-d", "--device", const="device", help="offset and device of the mapped files")
-    layout("--short", const="short", help="size alone, as pmap without options")
+    layout("--short", const="short", help="size only, like pmap without options")
     layouts.add_argument(
         "-c",
         "--read-rc",
         dest="rc",
         action="store_const",
         const=_DEFAULT_RC,
-        help="the columns that ~/.pmaprc names",
+        help="the columns listed in ~/.pmaprc",
     )
     layouts.add_argument(
-        "-C", "--read-rc-from", dest="rc", metavar="FILE", help="the columns that FILE names"
+        "-C", "--read-rc-from", dest="rc", metavar="FILE", help="the columns listed in FILE"
     )
     layouts.add_argument(
         "-n",
@@ -153,33 +153,34 @@ def build_parser() -> argparse.ArgumentParser:
         dest="create_rc",
         action="store_const",
         const=_DEFAULT_RC,
-        help="write a ~/.pmaprc to begin with",
+        help="create a ~/.pmaprc that lists all columns, commented out",
     )
     layouts.add_argument(
-        "-N", "--create-rc-to", dest="create_rc", metavar="FILE", help="write one to FILE"
+        "-N", "--create-rc-to", dest="create_rc", metavar="FILE", help="create such a FILE"
     )
-    table = parser.add_argument_group("what is shown")
+    table = parser.add_argument_group("selection")
     table.add_argument(
         "--all",
         action="store_true",
-        help="a row for each process of this machine; see --all --help",
+        help="all processes of this machine, one row each; see --all --help",
     )
     table.add_argument("-q", "--quiet", action="store_true", help="no header and no footer")
-    table.add_argument("-p", "--show-path", action="store_true", help="whole paths")
+    table.add_argument("-p", "--show-path", action="store_true", help="print whole paths")
     table.add_argument(
         "-A",
         "--range",
         type=_range,
         metavar="LOW[,HIGH]",
-        help="only mappings that overlap these addresses (hex); LOW alone: the one that holds it",
+        help="only mappings that overlap these addresses (hex); LOW alone: the mapping "
+        "that contains it",
     )
-    machines = parser.add_argument_group("instead of pmap's tables")
-    machines.add_argument(
+    other = parser.add_argument_group("other output")
+    other.add_argument(
         "--by",
         choices=("backing", "sharing", "perms", "pathname"),
-        help="a row a group of mappings, with sums, the largest RSS first",
+        help="one row per group of mappings, with sums, the largest RSS first",
     )
-    formats = machines.add_mutually_exclusive_group()
+    formats = other.add_mutually_exclusive_group()
     formats.add_argument(
         "--json",
         action="store_true",
@@ -194,7 +195,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--completion",
         choices=("bash", "zsh", "fish"),
-        help="print what makes a shell complete: source <(smapskit --completion bash)",
+        help="print a completion script: source <(smapskit --completion bash)",
     )
     parser.add_argument("-V", "--version", action="version", version=f"smapskit {__version__}")
     return parser
@@ -204,10 +205,10 @@ def _range(text: str) -> tuple[int, int]:
     low, comma, high = text.partition(",")
     try:
         first = int(low, 16) if low else 0
-        last = int(high, 16) if high else _LARGEST_ADDRESS if comma else first
+        last = int(high, 16) if high else _MAX_ADDRESS if comma else first
     except ValueError:
         first = last = -1
-    if not 0 <= first <= last <= _LARGEST_ADDRESS or not text:
+    if not 0 <= first <= last <= _MAX_ADDRESS or not text:
         msg = f"expected hex addresses LOW[,HIGH], got {text!a:.60}"
         raise argparse.ArgumentTypeError(msg)
     return first, last

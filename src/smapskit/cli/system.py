@@ -65,12 +65,15 @@ def build_parser() -> Parser:
         "maps), RSS and swap. With --by: the memory of each group over all processes, such as "
         "of each library; shared pages count once, by PSS.",
     )
-    parser.add_argument("--all", action="store_true", help="all processes that may be read")
+    parser.add_argument("--all", action="store_true", help="all processes that this user may read")
     parser.add_argument(
         "--by", choices=("backing", "sharing", "perms", "pathname"), help="one row per group"
     )
     parser.add_argument(
-        "--sort", choices=OF_PROCESSES, default="pss", help="sort by, largest first (pss)"
+        "--sort",
+        choices=OF_PROCESSES,
+        default="pss",
+        help="value to sort by, largest first (default: pss)",
     )
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(

@@ -58,7 +58,7 @@ def _shared_prefix(data: bytes, first_row: re.Pattern[bytes]) -> bytes:
 
 
 def is_ellipsis(line: bytes) -> bool:
-    """Return whether a line consists of dots that stand for omitted rows."""
+    """Return whether a line consists of dots in place of omitted rows."""
     return _ELLIPSIS.fullmatch(line) is not None
 
 

@@ -1,4 +1,4 @@
-"""Every note that a parser or a reader attaches to a snapshot, in one enum."""
+"""Every note that a parser or a reader attaches to a snapshot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ class Note(enum.StrEnum):
     """
     What was unusual about a text or a process; `Snapshot.notes` lists those that apply.
 
-    Notes with details (values, names) are plain strings that begin with one of these texts.
+    A note with details (values, names) is a plain string that begins with one of these texts:
+    compare it by `note.startswith(Note.TOTAL_DIFFERS)`.
     """
 
     # Traces of copying
@@ -37,6 +38,10 @@ class Note(enum.StrEnum):
     TRAILING_TEXT = "text after the totals was ignored"
     REMARK = "a remark after [ anon ] or [ stack ] was ignored"
     NO_ROWS = "no rows: a kernel thread, or a process that had ended"
+    # These three have details: see the functions below.
+    COLUMNS_GUESSED = "no heading: columns guessed from the rows"
+    AMBIGUOUS_COLUMNS = "the rows fit several pmaps"
+    TOTAL_DIFFERS = "a total is not the sum of the rows"
 
     # Live processes
     KERNEL_THREAD = "a kernel thread: it has no memory map"
@@ -45,3 +50,18 @@ class Note(enum.StrEnum):
     COMMAND_CHANGED = (
         "the process changed its command line or called exec during each attempt to read it"
     )
+
+
+def columns_guessed(dialect: str) -> str:
+    """Return the note that a table without a heading was read as one of a pmap dialect."""
+    return f"{Note.COLUMNS_GUESSED} as {dialect}"
+
+
+def ambiguous_columns(dialect: str) -> str:
+    """Return the note that heading and rows match several pmap dialects, and which was used."""
+    return f"{Note.AMBIGUOUS_COLUMNS}: columns read as those of {dialect}"
+
+
+def total_differs(counter: str, reported: int, summed: int) -> str:
+    """Return the note that a total of a pmap text is not the sum of its rows, both in kB."""
+    return f"{Note.TOTAL_DIFFERS}: {counter} is {reported}, the rows add up to {summed}"

@@ -55,7 +55,7 @@ _FOREIGN_FORMATS: Final = (
     (re.compile(rb"MemTotal:"), "/proc/meminfo"),
     (re.compile(rb"Name:\t.*\nUmask:"), "/proc/PID/status"),
 )
-"""Text of other programs that is easily taken for smaps or pmap, by what a line looks like."""
+"""Formats that are easily mistaken for smaps or pmap: the pattern of a line, and the name."""
 
 
 def load(source: Source, *, strict: bool = True, limit: int | None = None) -> Snapshot:
@@ -202,7 +202,7 @@ def _read_to_end(file: IO[bytes] | IO[str], limit: int | None) -> bytes:
     """
     left = (_MAX_PLAIN_BYTES if limit is None else limit + limit // 16) + _BLOCK_SIZE
     blocks: list[Any] = []
-    # An unbuffered file or a pipe returns less than was asked for.
+    # An unbuffered file or a pipe returns less than was requested.
     while left > 0:
         block: Any = file.read(min(left, _BLOCK_SIZE))
         if block is None:
@@ -223,7 +223,7 @@ def _decompress(data: bytes, module: str, limit: int, name: str | None) -> bytes
             return _read_to_end(file, limit)
     except (Unsupported, MemoryError):
         raise
-    except Exception as error:  # each module has exceptions of its own for damaged data
+    except Exception as error:  # each module raises different exceptions for damaged data
         msg = f"expected complete {module} data ({error})"
         raise ParseError(msg, name) from error
 

@@ -33,25 +33,25 @@ def create(path: Path, *, private: bool = False) -> int:
 
     Args:
         path: of the file.
-        private: with mode 0600 if this is root; else, and for others, the umask decides.
+        private: create it with mode 0600 if this process is root; otherwise the umask decides.
 
     Raises:
-        FileExistsError: the path exists, if only as a symbolic link.
+        FileExistsError: the path exists, even as a broken symbolic link.
     """
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
     return os.open(path, _CREATE, 0o600 if private and is_root else 0o666)
 
 
 def create_beside(path: Path, suffix: str, *, private: bool = False) -> tuple[int, Path]:
-    """Create a file named `path`, a random part and `suffix`: its descriptor and its path."""
+    """Create a file named `path`, a random part and `suffix`; return its descriptor and path."""
     while True:
-        beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}{suffix}")
+        new = path.with_name(f"{path.name}.{secrets.token_hex(4)}{suffix}")
         with suppress(FileExistsError):
-            return create(beside, private=private), beside
+            return create(new, private=private), new
 
 
 def files_beside(path: Path, suffix: str) -> Iterator[Path]:
-    """The files that `create_beside` created, by whichever process."""
+    """Return the files that `create_beside` created, in this process or another."""
     name = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{8}}{re.escape(suffix)}")
     return (file for file in path.parent.iterdir() if name.fullmatch(file.name))
 
@@ -59,9 +59,9 @@ def files_beside(path: Path, suffix: str) -> Iterator[Path]:
 @contextmanager
 def replacing(path: Path, *, private: bool = False, overwrite: bool = True) -> Iterator[IO[bytes]]:
     """
-    Open a new file that takes the place of `path` once it is complete.
+    Open a new file that replaces `path` once it is complete.
 
-    After an exception there is no new file, and `path` is what it was.
+    After an exception the new file is deleted and `path` is unchanged.
 
     Args:
         path: of the file to write.
@@ -102,10 +102,10 @@ def lock(descriptor: int, path: Path) -> None:
 
 def lock_path(path: Path) -> int:
     """
-    Lock an existing file, and return the descriptor that holds the lock.
+    Lock an existing file and return its descriptor; closing it releases the lock.
 
     Raises:
-        BlockingIOError: another process holds the lock, or replaced the file meanwhile.
+        BlockingIOError: another process holds the lock, or has just replaced the file.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:

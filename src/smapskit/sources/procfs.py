@@ -19,7 +19,7 @@ PROC: Final = "/proc"
 KERNEL_THREAD: Final = 0x00200000
 """PF_KTHREAD in the flags of /proc/PID/stat."""
 EXITING: Final = 0x00000004
-"""PF_EXITING, set before the process gives up its memory."""
+"""PF_EXITING, set before the memory of the process is freed."""
 
 _READ_SIZE: Final = 1 << 14
 """More than the kernel returns per read."""
@@ -84,10 +84,10 @@ class ProcessText:
             AccessDenied, Unsupported, OSError: as `read_file`.
         """
         # Before the file is opened: an address space can outlive exec if others share it (the
-        # parent of a vfork), so that the command line alone tells whose it is.
+        # parent of a vfork), so that only the command line identifies the process.
         try:
             before = read_command(self.pid, self.proc)
-        except AccessDenied as error:  # the message names the file that was asked for
+        except AccessDenied as error:  # the message names the requested file
             raise_for_oserror(error, self.pid, self.name, self.proc)
         try:
             file = open(proc_path(self.pid, self.name, self.proc), "rb", buffering=0)  # noqa: PTH123, SIM115
@@ -233,7 +233,7 @@ def raise_for_oserror(
     Raise the exception of smapskit for an error of the kernel, with a message that says what to do.
 
     Only ENOENT and ESRCH mean that there is no such process. Any other error, such as too many
-    open files, is raised as it is, with the name of the file.
+    open files, is raised unchanged, with the name of the file.
     """
     if error.errno in (errno.EACCES, errno.EPERM):
         msg = f"not permitted to read the {name} of process {pid}: run as its user or as root"

@@ -17,7 +17,7 @@ class _Stream:
     """A duplicate of a descriptor, read a megabyte at a time by fread(3) of the C library."""
 
     def __init__(self, descriptor: int) -> None:
-        import ctypes  # noqa: PLC0415  for large processes alone
+        import ctypes  # noqa: PLC0415  only for large processes
 
         self._ctypes = ctypes
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -58,35 +58,35 @@ def read_ahead(descriptor: int, first: bytes) -> Iterator[bytes]:
     global interpreter lock: 40,000 mappings took 38 s while another thread was busy. They take
     0.3 s by fread(3), which reads a megabyte before it returns.
 
-    Where no thread can be started, the file is read without one.
+    If no thread can be started, the file is read without one.
     """
-    from queue import SimpleQueue  # noqa: PLC0415  for large processes alone
+    from queue import SimpleQueue  # noqa: PLC0415  only for large processes
     from threading import Semaphore, Thread  # noqa: PLC0415
 
     stream = _Stream(descriptor)
-    found: SimpleQueue[bytes | BaseException] = SimpleQueue()
+    queue: SimpleQueue[bytes | BaseException] = SimpleQueue()
     free = Semaphore(_MAX_AHEAD)
     is_wanted = True
 
     def fill() -> None:
         try:
             while free.acquire() and is_wanted and (chunk := stream.read()):
-                found.put(chunk)
-            found.put(b"")
-        except BaseException as error:  # noqa: BLE001  raised where the text is wanted
-            found.put(error)
+                queue.put(chunk)
+            queue.put(b"")
+        except BaseException as error:  # noqa: BLE001  raised in the consumer
+            queue.put(error)
         finally:
             stream.close()
 
-    def take() -> bytes:
-        chunk = found.get()
+    def next_chunk() -> bytes:
+        chunk = queue.get()
         free.release()
         if isinstance(chunk, BaseException):
             raise chunk
         return chunk
 
     thread = Thread(target=fill, daemon=True)
-    read: Callable[[], bytes] = take
+    read: Callable[[], bytes] = next_chunk
     end: Callable[[], object] = thread.join
     try:
         thread.start()
@@ -98,5 +98,5 @@ def read_ahead(descriptor: int, first: bytes) -> Iterator[bytes]:
             yield chunk
     finally:
         is_wanted = False
-        free.release()  # the thread may be waiting for room
+        free.release()  # the thread may be waiting for a free place
         end()

@@ -52,7 +52,7 @@ class SystemUsage:
     """The memory of all processes of a machine that could be read."""
 
     processes: tuple[ProcessUsage, ...]
-    """The processes with memory of their own: kernel threads and zombies have none."""
+    """The processes with an address space: kernel threads and zombies have none."""
     groups: dict[Any, GroupUsage]
     """By group; empty where no groups were requested."""
     unreadable: dict[int, str]

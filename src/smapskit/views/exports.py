@@ -52,8 +52,8 @@ def to_json(
                 {"group": None if key is None else _text(str(key)), **_totals(sums)}
                 for key, sums in grouped.items()
             ]
-    whole = {"schema": SCHEMA_VERSION, "unit": "kB", "snapshots": documents}
-    return json.dumps(whole) + "\n"
+    document = {"schema": SCHEMA_VERSION, "unit": "kB", "snapshots": documents}
+    return json.dumps(document) + "\n"
 
 
 def to_csv(
@@ -64,9 +64,9 @@ def to_csv(
 
     Addresses and offset are hex; an unknown value is an empty cell. In names, a backslash and
     every character that must not reach a terminal or is not UTF-8 are written as a backslash and
-    the byte in octal, as the kernel writes a newline. A cell that a spreadsheet would take for a
-    formula begins with an apostrophe, and so does one that begins with one itself. Cells with a
-    semicolon are quoted.
+    the byte in octal, as the kernel writes a newline. An apostrophe precedes a cell that a
+    spreadsheet would interpret as a formula, and a cell that begins with an apostrophe. Cells with
+    a semicolon are quoted.
 
     Args:
         snapshots: of any processes and times.
@@ -77,8 +77,8 @@ def to_csv(
         return _groups_csv(exported, groups)
     extra = list(dict.fromkeys(name for s in exported for mapping in s for name in mapping.extra))
     names = [name for name in MAPPING_FIELDS if name != "extra"]
-    at = names.index("pathname") + 1
-    names[at:at] = ["backing", "sharing"]
+    position = names.index("pathname") + 1
+    names[position:position] = ["backing", "sharing"]
     lines = [csv_row(["pid", *names, *map(cell, extra)])]
     for snapshot in exported:
         for mapping in snapshot:
@@ -137,7 +137,7 @@ def system_to_json(
 def system_to_csv(
     rows: Iterable[SystemRow], _unreadable: MappingOf[int, str], by: str | None = None
 ) -> str:
-    """Return one row per process or group: see `system_to_json`. CSV has no unreadable ones."""
+    """Return one row per process or group: see `system_to_json`. CSV omits unreadable processes."""
     heading = ["pid", "command"] if by is None else [by, "processes"]
     lines = [csv_row([*heading, *OF_PROCESSES])]
     for keys, usage in rows:
@@ -216,12 +216,12 @@ def _text(text: str) -> str:
 
 
 def cell(value: object) -> object:
-    """Return a value as a CSV cell that no spreadsheet takes for a formula."""
+    """Return a value as a CSV cell that no spreadsheet interprets as a formula."""
     return escape_formula(_ESCAPED.sub(_in_octal, value)) if isinstance(value, str) else value
 
 
 def escape_formula(text: str) -> str:
-    """Return `text`, after an apostrophe if a spreadsheet would take it for a formula."""
+    """Return `text`, after an apostrophe if a spreadsheet would interpret it as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 

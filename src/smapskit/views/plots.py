@@ -1,7 +1,7 @@
 """
 Plots of snapshots and recordings, for a screen or in print.
 
-Colours are those of Okabe and Ito, which people with colour blindness can tell apart. Hatches
+Colours are those of Okabe and Ito, which people with colour blindness can distinguish. Hatches
 mark the same classes without colour.
 """
 
@@ -73,17 +73,17 @@ LINES: Final = (("#000000", "-", 2.0), ("#0072B2", "--", 1.5), ("#D55E00", "-.",
 def plot_series(
     seconds: Sequence[float],
     series: MappingOf[str, Sequence[int | None]],
-    events: Iterable[tuple[float, str]] = (),
+    markers: Iterable[tuple[float, str]] = (),
     title: str = "",
     command: str | None = None,
 ) -> Figure:
     """
-    Plot values over time, and a vertical line for each event.
+    Plot values over time, and a vertical line for each marker.
 
     Args:
         seconds: the time of each sample since the beginning.
         series: values in kB, by their name in the legend.
-        events: seconds since the beginning, and a description.
+        markers: seconds since the beginning, and the label of each.
         title: the process.
         command: its command line.
 
@@ -99,11 +99,11 @@ def plot_series(
         if known:
             x, y = zip(*known, strict=True)
             axes.plot(x, y, dashes, color=colour, linewidth=width, label=name)
-    for moment, event in events:
-        axes.axvline(moment, color="#555555", linestyle=":", linewidth=1)
+    for position, text in markers:
+        axes.axvline(position, color="#555555", linestyle=":", linewidth=1)
         axes.annotate(
-            f" {_escape(event)}",
-            (moment, 1.0),
+            f" {_escape(text)}",
+            (position, 1.0),
             xycoords=("data", "axes fraction"),
             rotation=90,
             va="top",

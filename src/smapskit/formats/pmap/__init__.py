@@ -1,5 +1,6 @@
 """
-The text that pmap prints: read into records (`read`), and written from them (`write`).
+The output of pmap.
 
-`dialects` is the one table of formats that both directions share.
+`read` and `rows` parse it into records, `write` and `table` format it. `dialects` and `columns`
+describe the tables for both directions.
 """

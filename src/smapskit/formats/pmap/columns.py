@@ -1,8 +1,8 @@
 """
-The columns of pmap's tables: the words of their headings and the form of their cells.
+The columns of pmap's tables: the words of their headings and the patterns of their cells.
 
-`COLUMNS` is the one declaration of each column. A dialect is a row of column names; the
-words map the heading line of any other table to columns.
+`COLUMNS` declares each column once. A dialect lists column names; the words map the header line
+of any other table to columns.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ADDRESS = rb"([0-9a-f]{8,16})"
 _NUMBER = rb"([0-9]{1,15}|-)K?"
 _DASH = rb"(-)"
 _SIZE = rb"([0-9]{1,15})K?"  # never unknown: the end of the range is calculated from it
-# Where other columns follow, a name is all the words that are not theirs.
+# A name before other columns consists of all words that do not match those columns.
 _NAME = rb"((?:[ \t]++[^ \t]++)*)"
 _FIRST_NAME = rb"((?:[ \t]*+[^ \t]++)*)"
 _LAST_NAME = rb"((?:[ \t].*+)?)"
@@ -29,15 +29,15 @@ class Column(NamedTuple):
     """One column."""
 
     name: str
-    """The attribute of Mapping that it fills; a key of `extra` where there is none."""
+    """The attribute of Mapping; a key of `extra` if there is no such attribute."""
     words: tuple[str, ...]
     """
-    Its words in a heading: first in English, then as procps translates them.
+    Its words in a heading: in English, then in the translations of procps.
 
-    Compared without regard to case. Empty where the dialect decides, not the word.
+    Case is ignored. Empty if only a dialect decides that a word means this column.
     """
     cell: bytes = _NUMBER
-    """A pattern with one group, for the text between the blanks."""
+    """A pattern with one group, for the text between blanks."""
 
     @property
     def is_numeric(self) -> bool:
@@ -80,8 +80,8 @@ COLUMNS: Final = {
         Column("swap", ("Swap",)),
         Column("anonymous", ("Anon",)),
         Column("locked", ("Locked",)),
-        # Four characters as the kernel writes them, five as procps does; three where a web
-        # page joined the last two dashes: `s` would be there.
+        # Four characters as in the kernel, five as in procps; three if a web page joined the
+        # last two dashes, which excludes `s`.
         Column(
             MODE,
             (
@@ -94,7 +94,7 @@ COLUMNS: Final = {
             rb"([r-][w-][x-](?:[sp-][R-]?)?)",
         ),
         Column(RAW_MODE, (), rb"([r-][w-][x-][sp])"),
-        # Any mode that the kernel's four characters cannot be, except a shared one.
+        # Any mode except a private one of four characters (`r-xp`), the form of the kernel.
         Column(PADDED_MODE, (), rb"([r-][w-][x-](?:[s-][R-]?|p[R-])?)"),
         Column(
             "offset",
@@ -143,7 +143,7 @@ def row_pattern(columns: tuple[str, ...], unknown: tuple[str, ...] = ()) -> re.P
 
     Args:
         columns: names in `COLUMNS`, in order.
-        unknown: those of them that only have a dash.
+        unknown: those with a dash in every row.
     """
     parts = []
     for position, column in enumerate(columns):
@@ -153,10 +153,10 @@ def row_pattern(columns: tuple[str, ...], unknown: tuple[str, ...] = ()) -> re.P
         elif column == NAME:
             parts.append(cell if position else _FIRST_NAME)
         elif position == 0:
-            # The address is at the left margin; a number is aligned to the right.
+            # An address begins at the left margin; a number is aligned to the right.
             parts.append(cell if column == "start" else rb"[ \t]*" + cell)
         else:
-            # A name may be missing, and with it the blank after it.
+            # If the name is empty, the blank after it is missing as well.
             is_second = columns[:position] == (NAME,)
             parts.append((rb"[ \t]*" if is_second else rb"[ \t]+") + cell)
     return re.compile(b"".join(parts))

@@ -1,12 +1,12 @@
 """
-The formats that pmaps print, as one table for reading and writing.
+The formats of the tables that pmaps print, in one table for reading and writing.
 
-A dialect is a row of `DIALECTS`: the words of its header line, the column that each stands
-over, and, for those that are written too, the format of header, row and footer. A further
-dialect that only has other columns is a further row.
+A dialect is a row of `DIALECTS`: the words of its header line, the column below each word, and
+the formats of header, rows and footer if it is written as well. To add a dialect that has other
+columns, add a row.
 
-The -X and -XX tables have the columns that the kernel has fields: they are described by
-`DETAIL_COLUMNS` and `OMITTED_BY_X`, not by a row.
+The tables of -X and -XX have one column per field of the kernel. They are described by
+`DETAIL_COLUMNS` and `OMITTED_BY_X`.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ PID_LINE: Final = re.compile(rb"([0-9]{1,10}):[ \t]+(.*+)|([0-9]{1,10}):")
 
 
 class Dialect(NamedTuple):
-    """One format of pmap's."""
+    """The format of one pmap's table."""
 
     name: str
     headings: tuple[str, ...]
-    """The words of its header line; none where it has no header."""
+    """The words of its header line; empty if it has none."""
     columns: tuple[str, ...]
     """Names in `COLUMNS`."""
     header: str = ""
     row: str = ""
-    rule: str = ""
+    separator: str = ""
     total: str = ""
-    """Formats for what is written too: of a row by position, of the totals by name."""
+    """Formats for writing; empty if it is only read. A row by position, the totals by name."""
     layout: LayoutName | None = None
     unknown: tuple[str, ...] = ()
-    """The columns in which this pmap prints a dash for every mapping."""
+    """Columns with a dash for every mapping."""
 
     @property
-    def figures(self) -> tuple[str, ...]:
-        """The columns that are added up at the foot."""
+    def counters(self) -> tuple[str, ...]:
+        """The columns with a total in the footer."""
         return tuple(column for column in self.columns if COLUMNS[column].is_numeric)
 
 
-# Where two have the same header line, or none, it is the first whose pattern matches all rows.
+# Of dialects with the same header line, or none, the first that matches all rows of a text is used.
 DIALECTS: Final = (
     Dialect(
         "procps -x",
@@ -53,7 +53,7 @@ DIALECTS: Final = (
         ("start", "size", "rss", "pmap_dirty", MODE, NAME),
         header="Address           Kbytes     RSS   Dirty Mode  Mapping",
         row="%016x %7s %7s %7s %s %s",
-        rule="---------------- ------- ------- ------- ",
+        separator="---------------- ------- ------- ------- ",
         total="total kB         {size:>7} {rss:>7} {pmap_dirty:>7}",
         layout="extended",
     ),
@@ -107,7 +107,7 @@ DIALECTS: Final = (
 
 DIALECT_OF_LAYOUT: Final = {dialect.layout: dialect for dialect in DIALECTS if dialect.layout}
 
-# The line under the rows, however a dialect begins it.
+# The line with the totals, in the forms of all dialects.
 TOTAL_LINE: Final = re.compile(
     rb"[ \t]*total:?(?:[ \t]+kB)?((?:[ \t]+(?:[0-9]{1,18}K?|-))+)[ \t]*", re.IGNORECASE
 )
@@ -119,6 +119,10 @@ SLES_TOTAL_LINE: Final = re.compile(
     rb"([0-9]{1,18})K writable-private, ([0-9]{1,18})K readonly-private, "
     rb"([0-9]{1,18})K shared(?:,? and [0-9]{1,18}K referenced)?[ \t]*"
 )
+# Totals that are not columns: the size of the mappings with these permissions.
+WRITABLE_PRIVATE, READONLY_PRIVATE, SHARED = "writable_private", "readonly_private", "shared"
+DEVICE_TOTALS: Final = ("size", WRITABLE_PRIVATE, SHARED)
+SLES_TOTALS: Final = (WRITABLE_PRIVATE, READONLY_PRIVATE, SHARED)
 SEPARATOR_LINE: Final = re.compile(rb"(?=[ \t]*[^ \t])(?:[-= \t]|\xe2\x80[\x93\x94])+")
 
 # ---- -X and -XX --------------------------------------------------------------------------
@@ -139,12 +143,18 @@ OMITTED_BY_X: Final = frozenset(
     )
 )
 DETAIL_TOTAL_LINE: Final = re.compile(rb"[ \t]*((?:[0-9]{1,20}[ \t]+)+)KB[ \t]*")
+TOTAL_LINES: Final = (TOTAL_LINE, DEVICE_TOTAL_LINE, SLES_TOTAL_LINE, DETAIL_TOTAL_LINE)
 
 
 @functools.cache
-def detail_row(figures: int | None) -> re.Pattern[bytes]:
-    """Matches a row of -X with so many figures; as many as there are where None."""
-    count = b"*" if figures is None else b"{%d}" % (figures - 1)
+def detail_row(counters: int | None) -> re.Pattern[bytes]:
+    """
+    Compile a pattern that matches a row of -X.
+
+    Args:
+        counters: the number of counters after Inode; None for any number.
+    """
+    count = b"*" if counters is None else b"{%d}" % (counters - 1)
     return re.compile(
         rb"[ \t]*([0-9a-f]{8,16})[ \t]+([r-][w-][x-][sp])[ \t]+([0-9a-f]{8,16})"
         rb"[ \t]+([0-9a-f]{1,8}:[0-9a-f]{1,8})[ \t]+([0-9]{1,20})"

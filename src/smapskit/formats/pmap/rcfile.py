@@ -1,4 +1,4 @@
-"""pmap's rc files, which say what the columns of a table are: text in, choice out."""
+"""Parse and create pmap's rc files, which list the columns of a table."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ _SHOW_PATH = "ShowPath"
 
 
 @attrs.frozen
-class Choice:
-    """What an rc file asks for."""
+class RcConfig:
+    """The settings of an rc file."""
 
     columns: tuple[str, ...]
-    """By the names that -XX shows; the address always stands before them."""
+    """The columns to print after the address, by their names in the heading of -XX."""
     show_path: bool
+    """Print whole paths instead of their last part."""
 
 
-def parse_rc(text: str, *, source: str | None = None) -> Choice:
+def parse_rc(text: str, *, source: str | None = None) -> RcConfig:
     """
-    Read an rc file: one column a line below `[Fields Display]`, `#` begins a comment.
+    Parse an rc file: one column per line after `[Fields Display]`; `#` begins a comment.
+
+    Args:
+        text: of the file.
+        source: its name in errors.
 
     Raises:
-        ParseError: with the line, for what is neither a section nor one word in it.
+        ParseError: with the line, if it is neither a section nor one word in a section.
     """
     section = None
     columns: list[str] = []
@@ -41,17 +46,17 @@ def parse_rc(text: str, *, source: str | None = None) -> Choice:
                 raise ParseError(f"expected a section like {_FIELDS_SECTION}", source, number, raw)
             section = line
         elif section is None or len(line.split()) > 1:
-            raise ParseError("expected one word below a section's name", source, number, raw)
+            raise ParseError("expected one word below a section", source, number, raw)
         elif section == _FIELDS_SECTION:
             columns.append(line)
         elif section == _MAPPING_SECTION and line == _SHOW_PATH:
             show_path = not show_path
-        # Sections of other versions are passed over, as pmap does.
-    return Choice(tuple(columns), show_path)
+        # Unknown sections are skipped, as in pmap.
+    return RcConfig(tuple(columns), show_path)
 
 
 def default_rc() -> str:
-    """An rc file to begin with: every column that kernels have, each commented out."""
+    """Return an rc file in which every known column is commented out."""
     columns = [*DETAIL_COLUMNS[1:], *kernel_fields(Mapping), MAPPING_COLUMN]
     return "\n".join(
         [
@@ -59,13 +64,13 @@ def default_rc() -> str:
             "",
             _FIELDS_SECTION,
             "",
-            "# Take the # away before each column to show.",
+            "# Remove the # before each column to print.",
             "",
             *(f"#{column}" for column in columns),
             "",
             _MAPPING_SECTION,
             "",
-            "# Take the # away to show whole paths.",
+            "# Remove the # to print whole paths.",
             f"#{_SHOW_PATH}",
             "",
         ]

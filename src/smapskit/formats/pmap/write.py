@@ -1,4 +1,4 @@
-"""Records to the tables of procps 4's pmap, byte for byte, at the widths of its printf."""
+"""Format records as the tables of procps 4's pmap, byte for byte."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ def format_pmap(
     *,
     show_path: bool = False,
     quiet: bool = False,
-    range: tuple[int, int] | None = None,  # noqa: A002  pmap's word for it
+    range: tuple[int, int] | None = None,  # noqa: A002  as in pmap
 ) -> str:
     """
-    Print a snapshot as procps 4's pmap prints it.
+    Format a snapshot as procps 4's pmap prints it.
 
     Args:
-        snapshot: live, from a saved smaps or maps, or read from a pmap text.
-        layout: "short" (pmap without options), "extended" (-x), "device" (-d), "X", "XX",
-            or the names of the columns to show, as pmap's rc file has them.
-        show_path: whole paths instead of their last part (-p).
-        quiet: no header and no footer (-q).
-        range: the lowest and highest address: only mappings that overlap it, and only they
-            are counted in the totals (-A).
+        snapshot: of a live process or from a capture of smaps, maps or pmap.
+        layout: "short" (pmap without options), "extended" (-x), "device" (-d), "X", "XX", or
+            the names of the columns to print, as in pmap's rc file.
+        show_path: print whole paths instead of their last part (-p).
+        quiet: omit header and footer (-q).
+        range: lowest and highest address: print only mappings that overlap this range. The
+            totals include only these (-A).
 
     Returns:
-        The table. What the snapshot does not know is `-`; a character that a terminal
-        could take as a command is `?`. Without a pid there is no first line.
+        The table. A value that the snapshot does not report is `-`; `?` replaces each character
+        that must not reach a terminal. Without a pid there is no first line.
 
     Raises:
         ValueError: for an unknown layout.
@@ -64,9 +64,10 @@ def format_pmaps(
     range: tuple[int, int] | None = None,  # noqa: A002
 ) -> Iterator[str]:
     """
-    Print several processes as one run of pmap does, one string for each.
+    Format several processes as one run of pmap prints them; yield one string per process.
 
-    It is not the same as one after another: in -X a column stays as wide as it was.
+    The columns of -X become wider from one process to the next, never narrower. Args and errors
+    are those of `format_pmap`.
     """
     if isinstance(layout, str) and layout not in get_args(LayoutName):
         msg = f"expected one of {', '.join(get_args(LayoutName))}, got {layout!r}"
@@ -76,19 +77,19 @@ def format_pmaps(
         lines = [] if snapshot.pid is None else [process_line(snapshot.pid, snapshot.command)]
         if isinstance(layout, str) and layout in DIALECT_OF_LAYOUT:
             dialect = DIALECT_OF_LAYOUT[layout]
-            shown = [m for m in snapshot if overlaps(m, range)]
-            rows = list(_plain_rows(shown, dialect, show_path=show_path))
+            mappings = [m for m in snapshot if overlaps(m, range)]
+            rows = list(_plain_rows(mappings, dialect, show_path=show_path))
             lines += plain_table(rows, dialect, quiet=quiet)
         else:
-            choose = _chooser(layout)
+            has_column = _column_filter(layout)
             lines += _detail_table(
-                snapshot, choose, widths, range, show_path=show_path, quiet=quiet
+                snapshot, has_column, widths, range, show_path=show_path, quiet=quiet
             )
         yield "".join(f"{line}\n" for line in lines)
 
 
 def overlaps(mapping: Mapping, range_: tuple[int, int] | None) -> bool:
-    """Whether a mapping has addresses in a range of the lowest and the highest one."""
+    """Return whether a mapping has addresses in a range (lowest, highest); None is any."""
     return range_ is None or (mapping.end > range_[0] and mapping.start <= range_[1])
 
 
@@ -96,7 +97,7 @@ def _plain_rows(
     mappings: Iterable[Mapping], dialect: Dialect, *, show_path: bool
 ) -> Iterator[tuple[Any, ...]]:
     for mapping in mappings:
-        cells: dict[str, Any] = {what: _figure(mapping, what) for what in dialect.figures}
+        cells: dict[str, Any] = {name: _plain_value(mapping, name) for name in dialect.counters}
         device, offset = mapping.device, mapping.offset
         cells |= {
             "start": mapping.start,
@@ -113,15 +114,16 @@ def _plain_rows(
         yield tuple(map(cells.__getitem__, dialect.columns))
 
 
-def _figure(mapping: Mapping, what: str) -> int | str:
-    figure = mapping.dirty if what == "pmap_dirty" else getattr(mapping, what)
-    return UNKNOWN if figure is None else figure
+def _plain_value(mapping: Mapping, counter: str) -> int | str:
+    value = mapping.dirty if counter == "pmap_dirty" else getattr(mapping, counter)
+    return UNKNOWN if value is None else value
 
 
 # ---- -X, -XX and rc files ----------------------------------------------------------------
 
 
-def _chooser(layout: LayoutName | Collection[str]) -> Callable[[str], bool]:
+def _column_filter(layout: LayoutName | Collection[str]) -> Callable[[str], bool]:
+    """Return a function that tells whether a layout has a column."""
     if layout == "XX":
         return lambda _name: True
     if layout == "X":
@@ -131,83 +133,83 @@ def _chooser(layout: LayoutName | Collection[str]) -> Callable[[str], bool]:
 
 def _detail_table(
     snapshot: Snapshot,
-    choose: Callable[[str], bool],
+    has_column: Callable[[str], bool],
     widths: dict[str, int],
     range_: tuple[int, int] | None,
     *,
     show_path: bool,
     quiet: bool,
 ) -> Iterator[str]:
+    """
+    Yield the lines of -X.
+
+    Args:
+        snapshot: its mappings and the order of its fields.
+        has_column: whether to print a column, by name.
+        widths: of the counters' columns in the tables before; updated.
+        range_: print only mappings that overlap this range.
+        show_path: print whole paths.
+        quiet: omit header and footer.
+    """
     if not snapshot:
         return
-    shown = [m for m in snapshot if overlaps(m, range_)]
+    mappings = [m for m in snapshot if overlaps(m, range_)]
     fields = (snapshot.layout or default_layout(snapshot)).fields
-    names = [style.name for style in fields if style.is_numeric and choose(style.name)]
-    columns = {name: [_detail(mapping, name) for mapping in shown] for name in names}
-    sums = {name: sum(f for f in column if f is not None) for name, column in columns.items()}
+    counters = [style.name for style in fields if style.is_numeric and has_column(style.name)]
+    columns = {name: [_value(mapping, name) for mapping in mappings] for name in counters}
+    sums = {name: sum(v for v in column if v is not None) for name, column in columns.items()}
     for name, column in columns.items():
-        widest = [widths.get(name, 0)]
+        candidates = [widths.get(name, 0)]
         if quiet:
-            widest += [len(str(figure)) for figure in column if figure is not None]
+            candidates += [len(str(value)) for value in column if value is not None]
         else:
-            widest += [len(name), len(str(sums[name]))]
-        widths[name] = max(widest)
-    places = [name for name in DETAIL_COLUMNS[1:] if choose(name)]
-    show_flags = choose(FLAGS_COLUMN) and any(m.vm_flags is not None for m in snapshot)
-    # Widths are those of the whole process, also where only a range is shown.
-    place_width = {
-        name: max(0 if quiet else len(name), *(len(_place(mapping, name)) for mapping in snapshot))
-        for name in (DETAIL_COLUMNS[0], *places)
+            candidates += [len(name), len(str(sums[name]))]
+        widths[name] = max(candidates)
+    header_cells = [DETAIL_COLUMNS[0], *(name for name in DETAIL_COLUMNS[1:] if has_column(name))]
+    show_flags = has_column(FLAGS_COLUMN) and any(m.vm_flags is not None for m in snapshot)
+    # These widths are those of the whole process, even if only a range is printed.
+    text_widths = {
+        name: max(0 if quiet else len(name), *(len(_TEXTS[name](m)) for m in snapshot))
+        for name in [*header_cells, *[FLAGS_COLUMN] * show_flags]
     }
-    if show_flags:
-        place_width[FLAGS_COLUMN] = max(
-            0 if quiet else len(FLAGS_COLUMN), *(len(_flags(mapping)) for mapping in snapshot)
-        )
     if not quiet:
-        headings = [*DETAIL_COLUMNS[:1], *places, *names, *[FLAGS_COLUMN] * show_flags]
-        all_widths = place_width | widths
+        headings = [*header_cells, *counters, *[FLAGS_COLUMN] * show_flags]
+        all_widths = text_widths | widths
         line = "".join(f"{heading:>{all_widths[heading]}} " for heading in headings)
-        yield line + (MAPPING_COLUMN if choose(MAPPING_COLUMN) else "")
-    for position, mapping in enumerate(shown):
-        cells = [
-            f"{_place(mapping, name):>{place_width[name]}}" for name in (DETAIL_COLUMNS[0], *places)
-        ]
-        figures = ((columns[name][position], widths[name]) for name in names)
-        cells += [f"{UNKNOWN if f is None else f:>{width}}" for f, width in figures]
+        yield line + (MAPPING_COLUMN if has_column(MAPPING_COLUMN) else "")
+    for position, mapping in enumerate(mappings):
+        cells = [f"{_TEXTS[name](mapping):>{text_widths[name]}}" for name in header_cells]
+        values = ((columns[name][position], widths[name]) for name in counters)
+        cells += [f"{UNKNOWN if value is None else value:>{width}}" for value, width in values]
         if show_flags:
-            cells.append(f"{_flags(mapping):>{place_width[FLAGS_COLUMN]}}")
-        if choose(MAPPING_COLUMN):
-            cells.append(sanitize(_last_part(mapping.pathname, show_path=show_path)))
+            cells.append(f"{_TEXTS[FLAGS_COLUMN](mapping):>{text_widths[FLAGS_COLUMN]}}")
+        if has_column(MAPPING_COLUMN):
+            cells.append(sanitize(_name(mapping.pathname, show_path=show_path)))
         yield " ".join(cells)
-    if not quiet and names:
-        gap = " " * sum(place_width[name] + 1 for name in (DETAIL_COLUMNS[0], *places))
-        yield gap + "".join("=" * widths[name] + " " for name in names)
-        yield gap + "".join(f"{sums[name]:>{widths[name]}} " for name in names) + "KB "
+    if not quiet and counters:
+        gap = " " * sum(text_widths[name] + 1 for name in header_cells)
+        yield gap + "".join("=" * widths[name] + " " for name in counters)
+        yield gap + "".join(f"{sums[name]:>{widths[name]}} " for name in counters) + "KB "
 
 
-def _detail(mapping: Mapping, name: str) -> int | None:
+def _value(mapping: Mapping, name: str) -> int | None:
+    """Return the value of a field by the kernel's name; None if unknown or not a number."""
     value = (
         getattr(mapping, _FIELDS[name].attribute) if name in _FIELDS else mapping.extra.get(name)
     )
     return value if isinstance(value, int) else None
 
 
-_PLACES: MappingOf[str, Callable[[Mapping], str]] = {
+_TEXTS: MappingOf[str, Callable[[Mapping], str]] = {
     "Address": lambda mapping: f"{mapping.start:08x}",
     "Perm": lambda mapping: str(mapping.perms),
     "Offset": lambda mapping: UNKNOWN if mapping.offset is None else f"{mapping.offset:08x}",
     "Device": lambda mapping: UNKNOWN if mapping.device is None else str(mapping.device),
     "Inode": lambda mapping: UNKNOWN if mapping.inode is None else str(mapping.inode),
+    FLAGS_COLUMN: lambda mapping: " ".join(mapping.vm_flags or ()),
 }
+"""The cells of -X that are not counters, by heading."""
 
 
-def _place(mapping: Mapping, name: str) -> str:
-    return _PLACES[name](mapping)
-
-
-def _flags(mapping: Mapping) -> str:
-    return " ".join(mapping.vm_flags or ())
-
-
-def _last_part(name: str, *, show_path: bool) -> str:
-    return name if show_path else name.rpartition("/")[2]
+def _name(path: str, *, show_path: bool) -> str:
+    return path if show_path else path.rpartition("/")[2]

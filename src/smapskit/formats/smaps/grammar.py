@@ -1,4 +1,4 @@
-"""What the lines of smaps, smaps_rollup and maps look like."""
+"""Patterns of the lines of smaps, smaps_rollup and maps."""
 
 from __future__ import annotations
 

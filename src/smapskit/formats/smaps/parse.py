@@ -44,7 +44,7 @@ def parse_smaps_all(
     """
     Parse the smaps texts of one or several processes, one after another (`cat /proc/*/smaps`).
 
-    A mapping that lies completely below the one before it begins another process. Processes
+    A mapping that is completely below the one before it begins another process. Processes
     without mappings (kernel threads) leave no text and have no snapshot here.
 
     Args and errors are those of `parse_smaps`.
@@ -115,7 +115,7 @@ def parse_rollup_all(
 
 def read_snapshot(chunks: Iterable[bytes], file: ProcFile, source: str | None) -> Snapshot:
     """
-    Parse the text of one live process that comes in chunks, each while the next may be read.
+    Parse the text of one live process, in chunks: each while the next may be read.
 
     The kernel wrote the text: nothing is stripped, and addresses out of order are a torn read.
     """

@@ -1,14 +1,15 @@
 """
-Where the mappings of one process end and those of another begin.
+Find where the mappings of one process end and those of another begin.
 
 `cat /proc/*/smaps` writes the mappings of several processes one after another, without a line
 between them. Within a process the kernel lists mappings by ascending address: a mapping that
-lies completely below the one before it belongs to another process.
+is completely below the one before it belongs to another process.
 
 This rule does not split a torn read. After each block of text the kernel continues at the
 address that it had reached: if mappings changed meanwhile, the next one may start lower than the
 last one or repeat it, but it always ends above that address. Two processes of which the second
-starts above the end of the first (listings cut by head or tail) cannot be told from one.
+starts above the end of the first (listings cut by head or tail) cannot be distinguished
+from one.
 """
 
 from __future__ import annotations

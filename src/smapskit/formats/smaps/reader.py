@@ -1,5 +1,5 @@
 """
-The one way from smaps text to columns.
+The only conversion from smaps text to columns.
 
 Most texts have the same fields in the same columns for every mapping: NumPy parses them a chunk
 at a time (`uniform`). A chunk that is different is parsed line by line (`lines`).

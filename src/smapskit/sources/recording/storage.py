@@ -3,7 +3,7 @@ The files of recordings: CSV, written one sample at a time, and Parquet.
 
 The first line of a CSV file is `# smapskit recording ` and metadata as JSON, the second has the
 names of the columns. Each sample is flushed, and its last row has a 1 in the column
-`sample_end`: whatever ends the recorder, only the sample being written is lost. Parquet cannot
+`sample_end`: however the recorder ends, only the sample being written is lost. Parquet cannot
 be read before it is complete; it is converted from CSV at the end.
 """
 
