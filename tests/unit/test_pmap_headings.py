@@ -245,7 +245,7 @@ class TestRefusedRows:
         refused(EXTENDED.split("\n")[1] + "\n" + details, "expected a row with the columns", 2)
 
     def test_details_with_a_value_lost_or_gained(self) -> None:
-        refused(DETAIL.replace(" 352   4 ", " 352 "), "expected a row of -X with 4 figures", 3)
+        refused(DETAIL.replace(" 352   4 ", " 352 "), "expected a row of -X with 4 values", 3)
 
     @pytest.mark.parametrize(
         ("order", "message", "line"),
