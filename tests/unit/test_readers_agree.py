@@ -166,6 +166,19 @@ class TestReader:
         snapshot = smapskit.parse_smaps(text)
         assert smapskit.parse_smaps(smapskit.format_smaps(snapshot)).mappings == found
 
+    @pytest.mark.parametrize("full", [1, 2, 5])
+    def test_a_last_record_without_its_last_fields_is_truncated(self, full: int) -> None:
+        record = ALL_KINDS[: ALL_KINDS.index(b"VmFlags:")]
+        text = record * full + record[: record.index(b"Locked:")]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                reader,
+                "split_between_records",
+                lambda parts: split_between_records(parts, len(record) - 100),
+            )
+            with pytest.raises(smapskit.ParseError, match="expected Locked, THPeligible next"):
+                by_columns([text])
+
     def test_an_error_has_its_line_in_the_whole_text(self) -> None:
         lines = (ALL_KINDS * 3).split(b"\n")
         number = next(n for n in range(1400, 1500) if lines[n].startswith(b"Pss:"))

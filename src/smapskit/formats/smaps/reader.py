@@ -128,6 +128,8 @@ class ColumnReader:
             self._chunks_to_wait -= 1
             return None
         template = self._template or Template.learn(chunk, self._lines.file, self._lines.styles)
+        if template is not None and self._lines.is_truncated(template.field_names):
+            return None  # the only record of the chunk may be truncated
         columns = None if template is None else template.parse(chunk)
         if columns is not None and self._expected is Expected.ONE:
             previous = self._lines.previous_start
