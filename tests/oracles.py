@@ -1,14 +1,14 @@
 """
-What others say of the same processes: the kernel in its other files, pmap, psutil, jc.
+Compare smapskit with others on the same processes: other files of the kernel, pmap, psutil, jc.
 
     python tests/oracles.py [PID ...]
 
-compares all processes that it may read, and tells how many agreed with whom. A process that
-changed while it was looked at is left out, and counted.
+Compares all processes that it may read, and prints how many agreed with which oracle. A process
+that changed while it was read is omitted and counted.
 
-Other processes come and go and move figures of those that are compared, so that a difference
-is only reported. The exit status is 1 if a process that this program started and stopped
-differs.
+Other processes start and end and change the values of those that are compared, so that a
+difference is only reported. The exit status is 1 if a process that this program started and
+stopped differs.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ Snapshot = smapskit.Snapshot
 
 
 class Absent(Exception):
-    """This oracle is not to be had here."""
+    """This oracle is not available here."""
 
 
 def maps(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
@@ -77,11 +77,11 @@ def rollup(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
 def again(snapshot: Snapshot, _pid: int, text: bytes) -> Iterator[str]:
     """The text of smaps, written again from the records."""
     if smapskit.format_smaps(snapshot).encode("utf-8", "surrogateescape") != text:
-        yield "written again, the text is another"
+        yield "written again, the text differs"
 
 
 def frame(snapshot: Snapshot, _pid: int, text: bytes) -> Iterator[str]:
-    """The frame that is made of the text without records."""
+    """The frame of the text, built without records."""
     mine = smapskit.parse_frame(text)
     for name in ("start", "size", *COUNTERS):
         if name in mine and mine[name].notna().all():
@@ -94,7 +94,7 @@ def query(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
     """The ioctl PROCMAP_QUERY: ranges, permissions, page size, offset, inode, device."""
     with Path(f"/proc/{pid}/maps").open("rb") as file:
         for mapping in snapshot:
-            if mapping.pathname == "[vsyscall]":  # no area of the process's own
+            if mapping.pathname == "[vsyscall]":  # not an area of the process
                 continue
             asked = [_QUERY.size, _COVERING_OR_NEXT, mapping.start, *[0] * 12]
             try:
@@ -114,7 +114,7 @@ def query(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
 
 
 def pmap(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
-    """The table of the installed pmap -x, byte for byte (what is not ASCII aside)."""
+    """The table of the installed pmap -x, byte for byte (except characters that are not ASCII)."""
     if shutil.which("pmap") is None:
         raise Absent
     if in_ascii(printed("-x", pid)) != in_ascii(smapskit.format_pmap(snapshot)):
@@ -134,7 +134,7 @@ def psutil(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
 
 
 def jc(snapshot: Snapshot, _pid: int, text: bytes) -> Iterator[str]:
-    """jc's parser on the same text: every figure that both know."""
+    """jc's parser on the same text: every value that both report."""
     try:
         import jc as other  # noqa: PLC0415
     except ImportError as error:
@@ -162,7 +162,7 @@ ORACLES: dict[str, Callable[[Snapshot, int, bytes], Iterator[str]]] = {
 
 def compare(pid: int, name: str) -> list[str] | None:
     """
-    What an oracle says otherwise; None where it can't tell, since the process did not hold still.
+    Return the differences from an oracle; None if the process changed during each attempt.
 
     Raises:
         Absent, SmapskitError, OSError.
@@ -173,7 +173,7 @@ def compare(pid: int, name: str) -> list[str] | None:
         snapshot = smapskit.read(pid)
         try:
             found = list(ORACLES[name](snapshot, pid, before))
-        except ValueError:  # not as many mappings: it is a moving one
+        except ValueError:  # another number of mappings: the process changed
             found = ["not as many mappings"]
         if path.read_bytes() == before and smapskit.parse_smaps(before).mappings == tuple(snapshot):
             return found
@@ -197,7 +197,7 @@ def stopped_process() -> Iterator[int]:
 
 
 def readable(pids: list[int]) -> Iterator[int]:
-    """Those of them that have mappings which this user may read, this program left out."""
+    """Yield those that have mappings which this user may read, except this program."""
     for pid in pids:
         with contextlib.suppress(smapskit.SmapskitError):
             if pid != os.getpid() and smapskit.read(pid):
@@ -206,8 +206,8 @@ def readable(pids: list[int]) -> Iterator[int]:
 
 def main() -> int:
     """Compare, and print a table."""
-    parser = argparse.ArgumentParser(description="Compare smapskit with what others say.")
-    parser.add_argument("pid", nargs="*", type=int, help="all that may be read, by default")
+    parser = argparse.ArgumentParser(description="Compare smapskit with other programs.")
+    parser.add_argument("pid", nargs="*", type=int, help="by default all that may be read")
     chosen = parser.parse_args().pid
     with stopped_process() as own:
         everybody = sorted(int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit())
@@ -219,7 +219,7 @@ def main() -> int:
 def _compare_all(pids: list[int], own: int) -> int:
     """Print a row for each oracle; return 1 if the process started here differs in any."""
     own_differs = False
-    print(f"{'compared with':<24} {'agree':>6} {'differ':>6} {'moved':>6}  mappings")
+    print(f"{'compared with':<24} {'agree':>6} {'differ':>6} {'changed':>6}  mappings")
     for name in ORACLES:
         counts: Counter[str] = Counter()
         told = []
@@ -230,16 +230,16 @@ def _compare_all(pids: list[int], own: int) -> int:
             except Absent:
                 counts["absent"] += 1
             except (smapskit.SmapskitError, OSError):
-                counts["moved"] += 1  # it has ended
+                counts["changed"] += 1  # it has ended
             else:
-                counts["moved" if found is None else "differ" if found else "agree"] += 1
+                counts["changed" if found is None else "differ" if found else "agree"] += 1
                 counts["mappings"] += size if found == [] else 0
                 told += [f"    {pid}: {difference}" for difference in (found or [])[:3]]
                 own_differs |= pid == own and bool(found)
         if counts["absent"] and not counts["agree"]:
-            print(f"{name:<24} is not to be had here")
+            print(f"{name:<24} is not available here")
             continue
-        figures = " ".join(f"{counts[what]:>6}" for what in ("agree", "differ", "moved"))
+        figures = " ".join(f"{counts[what]:>6}" for what in ("agree", "differ", "changed"))
         print(f"{name:<24} {figures}  {counts['mappings']:,}", *told, sep="\n")
     return 1 if own_differs else 0
 

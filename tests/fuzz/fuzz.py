@@ -1,13 +1,13 @@
 """
-A coverage-guided fuzzer (atheris) over all that reads text.
+A coverage-guided fuzzer (atheris) of everything that parses text.
 
     pip install . --group fuzz
     python tests/fuzz/fuzz.py [-runs=N] [other options of libFuzzer's] [FOLDER OF INPUTS]
 
-The first byte of an input chooses the reader, the rest is the text. It begins with the
-fixtures and, where the folder is there, the corpus. What any of them may do: give records
-that agree with one another, or raise a ParseError. Anything else is a finding, which libFuzzer
-writes to a file whose bytes go into test_findings.py.
+The first byte of an input selects the reader, the rest is the text. The first inputs are the
+fixtures and, if the folder exists, the corpus. A reader may return records that agree with those
+of the others, or raise a ParseError. Anything else is a finding, which libFuzzer writes to a file;
+add its bytes to tests/unit/test_findings.py.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from support.readers import cut, parse_lines, parse_uniform, uniform_parser
 
 
 def smaps(text: bytes) -> None:
-    """parse_smaps; the way by columns and the way by lines; writing, and reading again."""
+    """Parse smaps; write it, and parse it again."""
     snapshot = smapskit.parse_smaps(text)
     snapshot.totals()
     snapshot.check()
-    # The same records: where names stand in a text whose lines disagree is nobody's promise.
+    # The same records: the column of names is not kept in a text whose lines disagree.
     again = smapskit.parse_smaps(smapskit.format_smaps(snapshot))
     assert again.mappings == snapshot.mappings
 
@@ -59,30 +59,30 @@ def readers(text: bytes) -> None:
 
 
 def maps(text: bytes) -> None:
-    """parse_maps, and writing."""
+    """Parse maps, write it, and parse it again."""
     snapshot = smapskit.parse_maps(text)
     assert smapskit.parse_maps(smapskit.format_smaps(snapshot)).mappings == snapshot.mappings
 
 
 def rollup(text: bytes) -> None:
-    """parse_rollup."""
+    """Parse smaps_rollup."""
     smapskit.parse_rollup(text)
 
 
 def pmap(text: bytes) -> None:
-    """parse_pmaps, and every table of what it gives."""
+    """Parse tables of pmap, and print every table of the snapshots."""
     for snapshot in parse_pmaps(text):
         tables(snapshot)
 
 
 def capture(text: bytes) -> None:
-    """load, which finds out what a file is, compressed or not."""
+    """Load a capture, whose format is detected, compressed or not."""
     for snapshot in smapskit.load_all(io.BytesIO(text), strict=False, limit=1 << 20):
         tables(snapshot)
 
 
 def tables(snapshot: smapskit.Snapshot) -> None:
-    """No table of any layout fails, nor holds what a terminal would obey."""
+    """Assert that every layout can be printed, without escape sequences."""
     for layout in ("short", "extended", "device", "X", "XX"):
         for table in format_pmaps([snapshot], layout):
             assert table.replace("\n", "").isprintable() or "\x1b" not in table
@@ -92,7 +92,7 @@ READERS: tuple[Callable[[bytes], None], ...] = (smaps, readers, maps, rollup, pm
 
 
 def one_input(data: bytes) -> None:
-    """What libFuzzer calls."""
+    """Read one input of libFuzzer."""
     if not data:
         return
     try:
@@ -102,7 +102,7 @@ def one_input(data: bytes) -> None:
 
 
 def seeds(folder: Path) -> None:
-    """Small pieces of real texts, for each reader."""
+    """Write the beginnings of real texts, for each reader."""
     files = [*FIXTURES.glob("*/*.txt"), *FIXTURES.glob("*.txt")]
     files += CORPUS.glob("*/*.txt")
     for number, file in enumerate(files):
@@ -112,7 +112,7 @@ def seeds(folder: Path) -> None:
 
 
 def main() -> None:
-    """Fuzz until the runs are done, or for ever."""
+    """Fuzz until the runs are done, or without end."""
     with tempfile.TemporaryDirectory() as folder:
         seeds(Path(folder))
         words = [*sys.argv, folder] if not sys.argv[1:] or "=" in sys.argv[-1] else sys.argv

@@ -49,8 +49,8 @@ PID_LINE = re.compile(r"[0-9]{1,10}:(?:[ \t]|\Z)")
 HEX = set("0123456789abcdef")
 
 
-class Refused(Exception):
-    """The reference reader's word for a ParseError."""
+class RejectedError(Exception):
+    """The reference reader rejects a table."""
 
 
 class Row(NamedTuple):
@@ -64,7 +64,7 @@ def reference(lines: list[str]) -> list[Row]:
     """Read a heading and rows; no totals. Blank lines and rules are ignored."""
     lines = [line for line in lines if line.strip("-= \t")]
     if len(lines) == 1:
-        raise Refused
+        raise RejectedError
     words = lines[0].split()
     columns = _columns(words)
     rows = [_row(line, columns) for line in lines[1:]]
@@ -72,7 +72,7 @@ def reference(lines: list[str]) -> list[Row]:
         raw = [_is_raw(row.mode) for row in rows]
         padded = [not _is_raw(row.mode) or row.mode[3] == "s" for row in rows]
         if not all(raw) and not all(padded):
-            raise Refused
+            raise RejectedError
         if all(raw):
             for row in rows:
                 if "dirty" in row.values:
@@ -85,22 +85,22 @@ def _columns(words: list[str]) -> list[str]:
         places = [WORDS.get(word.casefold()) for word in words[:5]]
         expected = ["start", "mode", "offset", "device", "inode"]
         if sum(map(str.__eq__, map(str, places), expected)) >= 3:
-            raise Refused  # a heading of -X, which this reader does not know
+            raise RejectedError  # a heading of -X, which this reader does not know
     columns = [WORDS.get(word.casefold()) for word in words]
     if len(set(columns)) < len(columns) or not {"start", "size", "mode", "name"} <= set(columns):
-        raise Refused
+        raise RejectedError
     if None in columns:
-        raise Refused
+        raise RejectedError
     return [column for column in columns if column]
 
 
 def _row(line: str, columns: list[str]) -> Row:
-    """Take the words before the name from the left, and those after it from the right."""
+    """Parse the words before the name from the left, and those after it from the right."""
     at = columns.index("name")
     before, after = columns[:at], columns[at + 1 :]
     words = line.split()
     if len(words) < len(columns) - 1:
-        raise Refused
+        raise RejectedError
     cells = dict(zip(before, words, strict=False))
     if after:
         cells |= dict(zip(after, words[-len(after) :], strict=True))
@@ -109,7 +109,7 @@ def _row(line: str, columns: list[str]) -> Row:
     for column, cell in cells.items():
         values |= _values(column, cell)
     if columns[0] == "start" and line[:1] in (" ", "\t"):
-        raise Refused
+        raise RejectedError
     _check_mode(cells["mode"])
     return Row(values.pop("start"), cells["mode"], name, values)
 
@@ -125,13 +125,13 @@ def _values(column: str, cell: str) -> dict[str, int]:
     if column == "device":
         major, colon, minor = cell.partition(":")
         if not colon or not all(0 < len(x) <= 8 and set(x) <= HEX for x in (major, minor)):
-            raise Refused
+            raise RejectedError
         return {"major": int(major, 16), "minor": int(minor, 16)}
     return {}
 
 
 def _name(line: str, before: int, after: int) -> str:
-    """What is between so many words on the left and so many on the right."""
+    """Return what is between so many words on the left and so many on the right."""
     for _ in range(before):
         line = line.lstrip(" \t")
         line = line[len(line.split(None, 1)[0]) :]
@@ -145,13 +145,13 @@ def _name(line: str, before: int, after: int) -> str:
 
 def _integer(text: str, digits: int) -> int:
     if not text or len(text) > digits or not set(text) <= set(string.digits):
-        raise Refused
+        raise RejectedError
     return int(text)
 
 
 def _hexadecimal(text: str) -> int:
     if not 8 <= len(text) <= 16 or not set(text) <= HEX:
-        raise Refused
+        raise RejectedError
     return int(text, 16)
 
 
@@ -162,7 +162,7 @@ def _is_raw(mode: str) -> bool:
 def _check_mode(mode: str) -> None:
     allowed = ("r-", "w-", "x-", "sp-", "R-")
     if not 3 <= len(mode) <= 5 or any(c not in a for c, a in zip(mode, allowed, strict=False)):
-        raise Refused
+        raise RejectedError
 
 
 # ---- tables ------------------------------------------------------------------------------
@@ -263,20 +263,20 @@ ATTRIBUTES = {
 
 
 def compare(lines: list[str]) -> str | None:
-    """Read a table in both ways; describe the difference, if there is one."""
+    """Read a table with both readers; describe the difference, if there is one."""
     if any(PID_LINE.match(line) for line in lines):
         return None  # a damaged row that is the first line of another process
     try:
         expected = reference(lines)
-    except Refused:
+    except RejectedError:
         expected = None
     try:
         snapshots = parse_pmaps("\n".join(lines) + "\n")
     except smapskit.ParseError as error:
         if expected is not None:
-            return f"refused: {error}"
+            return f"rejected: {error}"
         if error.line_number is None:
-            return f"refused without a line: {error}"
+            return f"rejected without a line: {error}"
         return None
     except Exception as error:  # noqa: BLE001  the finding
         return f"{type(error).__name__}: {error}"
@@ -323,7 +323,7 @@ Total:                4K      4K      4K      4K      0K
 
 
 def only_parse_errors(rng: random.Random) -> tuple[str, str | None]:
-    """Damage a listing anywhere; only a ParseError may leave the readers."""
+    """Damage a listing anywhere; the readers may raise only a ParseError."""
     text = bytearray(LISTING, "utf-8")
     for _ in range(rng.randint(1, 8)):
         at = rng.randrange(len(text))

@@ -84,7 +84,7 @@ class TestFailures:
             (["-N", "{tmp}/rc"], "File exists: {tmp}/rc"),
         ],
     )
-    def test_say_in_one_line_what_is_wrong(
+    def test_print_one_line(
         self,
         arguments: list[str],
         message: str,
@@ -102,7 +102,7 @@ class TestFailures:
         assert (status, printed.out) == (1, "")
         assert message.format(tmp=tmp_path) in printed.err.splitlines()[-1]
 
-    def test_the_others_are_printed_all_the_same(
+    def test_other_operands_are_still_printed(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert cli.main(["-q", str(tmp_path / "no"), str(SLEEP / "smaps.txt"), "999999999"]) == 43
@@ -110,7 +110,7 @@ class TestFailures:
         assert len(printed.out.splitlines()) == len(smapskit.parse_smaps(TEXT))
         assert len(printed.err.splitlines()) == 2
 
-    def test_a_file_name_cannot_command_the_terminal(
+    def test_escape_sequences_in_a_file_name_are_escaped(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         hostile = tmp_path / "esc\x1b[31m\n\udcff"
@@ -135,7 +135,7 @@ def test_hostile_names_in_a_table(capsys: pytest.CaptureFixture[str], tmp_path: 
 
 
 class TestRcFiles:
-    def test_the_one_to_begin_with_names_every_column(
+    def test_the_created_one_names_every_column(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         rc = tmp_path / "rc"
@@ -150,7 +150,9 @@ class TestRcFiles:
 
 class TestLimit:
     @pytest.mark.parametrize("limit", ["100", "10K", "10k"])
-    def test_a_longer_text_is_refused(self, limit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_longer_text_is_rejected(
+        self, limit: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         capture = str(SLEEP / "smaps.txt")
         for words in (["--limit", limit, capture], ["diff", "--limit", limit, capture, capture]):
             assert cli.main(words) == 1
@@ -165,7 +167,7 @@ class TestLimit:
         assert "total kB" in capsys.readouterr().out
 
     @pytest.mark.parametrize("limit", ["", "0", "-1", "M", "1X", "1MB", "nan", "9" * 5000])
-    def test_what_is_no_size_is_a_usage_error(
+    def test_other_sizes_are_usage_errors(
         self, limit: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         with pytest.raises(SystemExit) as end:
@@ -251,7 +253,7 @@ def test_a_closed_pipe_ends_it_quietly(tmp_path: Path) -> None:
     assert run.stderr == ""
 
 
-def test_what_the_terminal_cannot_show_is_a_question_mark(tmp_path: Path) -> None:
+def test_characters_that_the_terminal_lacks_are_question_marks(tmp_path: Path) -> None:
     capture = tmp_path / "smaps"
     capture.write_text(TEXT.replace("/usr/bin/sleep", "/ümlaut"), encoding="utf-8")
     run = subprocess.run(
@@ -293,7 +295,7 @@ def test_a_shell_completes_options_commands_and_choices() -> None:
 
 
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_have_a_script_too(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_shells_have_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--completion", shell]) == 0
     script = capsys.readouterr().out
     assert "interval" in script

@@ -1,4 +1,4 @@
-"""The example for fleets, on a real Dask cluster of several workers."""
+"""The example for many machines, on a real Dask cluster of several workers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LIBRARY = "libc.so.6"
 
 @pytest.fixture(scope="module")
 def captures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three hosts, two processes each, two moments; and what does not belong there."""
+    """Three hosts, two processes each, two times; and two files that are not captures."""
     folder = tmp_path_factory.mktemp("captures")
     snapshot = smapskit.load(FIXTURES / "sleep" / "smaps.txt")
     place = next(
@@ -81,7 +81,7 @@ def test_captures_become_parquet_and_an_answer(captures: Path, tmp_path: Path) -
     assert fleet(captures, "-o", out, "--ask").stdout == ran.stdout
 
 
-def test_what_is_no_folder_is_told(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
     ran = fleet(tmp_path / "nothing", "-o", tmp_path)
     assert ran.returncode == 2
     assert "is not a folder" in ran.stderr

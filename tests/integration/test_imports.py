@@ -1,4 +1,4 @@
-"""Which module may import which, and what a start may load."""
+"""Which module may import which, and which modules are loaded at start-up."""
 
 from __future__ import annotations
 

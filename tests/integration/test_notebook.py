@@ -10,7 +10,7 @@ from support.paths import ROOT
 
 EXAMPLES = ROOT / "examples"
 
-# In a process of its own: Jupyter's machinery has warnings that are not ours.
+# In a separate process, since Jupyter issues warnings.
 EXECUTE = """
 import sys, nbformat
 from nbclient import NotebookClient

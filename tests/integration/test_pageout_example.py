@@ -1,4 +1,4 @@
-"""The page-out experiment: what it shows, what it refuses, and that it leaves nothing behind."""
+"""The page-out experiment: verdicts, rejected plans, and that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def why_not() -> str:
 
 
 def needs_group(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that makes a memory cgroup, where it may."""
+    """Mark a test that creates a memory cgroup, where that is possible."""
     reason = why_not()
     for mark in (pytest.mark.slow, pytest.mark.skipif(bool(reason), reason=reason)):
         test = mark(test)
@@ -49,7 +49,7 @@ def needs_group(test: Callable[..., None]) -> Callable[..., None]:
 
 @attrs.frozen
 class Run:
-    """A run of the program under way, and all that it may leave behind."""
+    """A running program, and everything that it may leave behind."""
 
     process: subprocess.Popen[str]
     folder: Path
@@ -112,7 +112,7 @@ def exists(pid: int) -> bool:
 
 
 @needs_group
-def test_nothing_is_left_behind_by_a_run_that_ends_well(begin: Callable[..., Run]) -> None:
+def test_a_complete_run_leaves_nothing_behind(begin: Callable[..., Run]) -> None:
     begun = begin(*SMALL)
     begun.until("allocating")
     workload, group = begun.workload, begun.group
@@ -135,7 +135,7 @@ def test_nothing_is_left_behind_by_a_run_that_ends_well(begin: Callable[..., Run
 @needs_group
 @pytest.mark.parametrize("phase", ["reading", "allocating"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_behind_by_one_that_a_signal_ends(
+def test_a_run_ended_by_a_signal_leaves_nothing_behind(
     number: signal.Signals, phase: str, begin: Callable[..., Run]
 ) -> None:
     begun = begin(*SMALL)
@@ -155,7 +155,7 @@ def test_nothing_is_left_behind_by_one_that_a_signal_ends(
 
 
 @needs_group
-def test_a_workload_killed_by_hand_leaves_nothing_and_shows_no_oom_kill(
+def test_a_killed_workload_leaves_nothing_and_shows_no_oom_kill(
     begin: Callable[..., Run],
 ) -> None:
     begun = begin(*SMALL)
@@ -251,11 +251,11 @@ def test_all_are_killed_at_once_where_the_kernel_can(
     assert signalled == []
 
 
-def test_a_group_that_took_the_place_of_the_one_made_is_left_alone(
+def test_a_group_that_replaced_the_created_one_is_left_alone(
     tmp_path: Path, signalled: list[tuple[int, int]]
 ) -> None:
     group = fake_group(tmp_path, "4194305\n")
-    group.path.rename(tmp_path / "moved")
+    group.path.rename(tmp_path / "changed")
     other = fake_group(tmp_path, "4194305\n")
     group.remove(seconds=0)
     cgroup.MemoryGroup(other.path, 2).remove(seconds=0)  # made none
@@ -278,7 +278,7 @@ def test_oom_kills_are_counted_by_the_kernel(
 
 
 @pytest.mark.parametrize("told", [True, False])
-def test_the_janitor_removes_only_what_it_was_told_of(told: bool, tmp_path: Path) -> None:
+def test_the_janitor_removes_only_the_group_in_its_input(told: bool, tmp_path: Path) -> None:
     group = tmp_path / "group"
     group.mkdir()
     command = [sys.executable, str(EXAMPLE / "cgroup.py"), str(group), "2"]
@@ -295,7 +295,7 @@ def test_two_runs_never_have_the_same_name(monkeypatch: pytest.MonkeyPatch, tmp_
 
 @pytest.mark.parametrize("option", ["--timeout", "--interval"])
 @pytest.mark.parametrize("value", ["nan", "inf", "-1", "0", "soon"])
-def test_a_time_that_is_no_number_of_seconds_is_a_usage_error(
+def test_other_numbers_of_seconds_are_usage_errors(
     option: str,
     value: str,
     tmp_path: Path,
@@ -311,7 +311,7 @@ def test_a_time_that_is_no_number_of_seconds_is_a_usage_error(
     assert not list(tmp_path.iterdir())
 
 
-# ---- what can't be done is told ----------------------------------------------------------
+# ---- errors ------------------------------------------------------------------------------
 
 
 WITHOUT_CGROUPS = """
@@ -325,7 +325,7 @@ runpy.run_path(sys.path[0] + "/run.py", run_name="__main__")
 """
 
 
-def test_without_a_cgroup_it_says_what_is_missing_and_changes_nothing(tmp_path: Path) -> None:
+def test_without_a_cgroup_the_reason_is_printed_and_nothing_changes(tmp_path: Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-c", WITHOUT_CGROUPS, str(EXAMPLE), str(out)]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -336,7 +336,7 @@ def test_without_a_cgroup_it_says_what_is_missing_and_changes_nothing(tmp_path: 
 
 
 @needs_group
-def test_what_could_not_show_page_out_is_refused(tmp_path: Path) -> None:
+def test_plans_that_cannot_show_page_out_are_rejected(tmp_path: Path) -> None:
     def refusal(plan: experiment.Plan) -> str:
         with pytest.raises(cgroup.CannotRun) as caught:
             experiment.check(plan)
@@ -424,7 +424,7 @@ def changed(**notes: object) -> list[str]:
     return [claim.verdict for claim in judge.judge(recording)]
 
 
-def test_a_kill_without_the_kernels_word_for_it_is_no_oom_kill() -> None:
+def test_a_kill_that_the_kernel_does_not_count_is_not_an_oom_kill() -> None:
     assert changed(oom_kills=0)[3] == "not shown"
     assert changed(exit=-15)[3] == "not shown"
     assert changed(steps=[[1.0, 128 * MIB]])[3] == "not shown"
@@ -457,7 +457,7 @@ def place(own: str, mounts: str) -> tuple[Path, int]:
     return cgroup._find_parent(own, mounts)
 
 
-def test_v2_makes_it_beside_the_own_group_where_memory_is_handed_on(tmp_path: Path) -> None:
+def test_v2_group_is_created_where_memory_is_delegated(tmp_path: Path) -> None:
     make_tree(tmp_path, "user.slice", "user.slice/shell.scope")
     (tmp_path / "user.slice" / "shell.scope" / "cgroup.subtree_control").write_text("\n")
     own = "0::/user.slice/shell.scope\n"
@@ -465,7 +465,7 @@ def test_v2_makes_it_beside_the_own_group_where_memory_is_handed_on(tmp_path: Pa
     assert place(own, mounts) == (tmp_path / "user.slice", 2)
 
 
-def test_v1_is_taken_where_v2_has_no_memory(tmp_path: Path) -> None:
+def test_v1_is_used_where_v2_has_no_memory_controller(tmp_path: Path) -> None:
     make_tree(tmp_path / "unified", controllers="hugetlb")
     make_tree(tmp_path / "memory", "session")
     own = "4:memory:/session\n3:cpu:/\n0::/\n"
@@ -496,6 +496,6 @@ def test_in_a_container_the_mount_begins_at_its_own_group(tmp_path: Path) -> Non
         ),
     ],
 )
-def test_where_there_is_no_place_the_reason_is_told(mounts: str, said: str) -> None:
+def test_the_reason_is_in_the_error_where_no_group_can_be_created(mounts: str, said: str) -> None:
     with pytest.raises(cgroup.CannotRun, match=said):
         place("0::/\n", mounts)

@@ -1,4 +1,4 @@
-"""What the program does when a standard stream is closed or full, and what it prints where."""
+"""Closed and full standard streams, and which stream each message is printed on."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class TestOutputThatCannotBeWritten:
         pytest.param(["999999999"], 42, marks=[pytest.mark.live, needs_linux]),
     ],
 )
-def test_a_message_that_cannot_be_printed_goes_nowhere_else(
+def test_a_message_that_cannot_be_printed_is_discarded(
     words: list[str], status: int, redirection: str, tmp_path: Path
 ) -> None:
     ran = run(redirection, *(word.format(tmp=tmp_path) for word in words))
@@ -141,7 +141,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def large(start: Callable[..., subprocess.Popen[str]]) -> int:
-    """A process whose table takes a while."""
+    """A process whose table is printed in a noticeable time."""
     return start(sys.executable, "-c", MANY).pid
 
 
@@ -236,7 +236,7 @@ def test_csv_of_groups(capsys: pytest.CaptureFixture[str]) -> None:
         assert [row["count"] for row in rows] == [str(sums.count) for sums in groups.values()]
 
 
-def test_csv_and_json_at_once_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+def test_csv_and_json_together_are_rejected(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["--csv", "--json", CAPTURE], ["--all", "--csv", "--json"]):
         with pytest.raises(SystemExit) as end:
             cli.main(words)
@@ -248,7 +248,7 @@ def test_csv_and_json_at_once_are_refused(capsys: pytest.CaptureFixture[str]) ->
 
 
 @pytest.mark.parametrize("options", [[], ["--json"], ["--csv"], ["--by", "perms"]])
-def test_notes_are_shown_on_standard_error(
+def test_notes_are_printed_on_standard_error(
     options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "smaps"
@@ -261,7 +261,7 @@ def test_notes_are_shown_on_standard_error(
 
 
 @live
-def test_why_a_live_process_has_no_mappings(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reason_why_a_live_process_has_no_mappings(capsys: pytest.CaptureFixture[str]) -> None:
     zombie = subprocess.Popen(["true"])
     os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
     try:
@@ -309,14 +309,14 @@ def test_a_number_out_of_range_is_a_usage_error(
 
 @live
 @pytest.mark.parametrize("zeros", [1, 5000])
-def test_leading_zeros_of_a_pid_do_not_count(
+def test_leading_zeros_of_a_pid_are_ignored(
     zeros: int, sleeper: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["0" * zeros + str(sleeper)]) == 0
     assert capsys.readouterr().out.startswith(f"{sleeper}:   ")
 
 
-def test_intervals_that_are_no_number_of_seconds() -> None:
+def test_other_intervals_are_rejected() -> None:
     for interval in (float("nan"), float("inf"), -1.0):
         with pytest.raises(ValueError, match="expected an interval above 0"):
             smapskit.sample(1, interval)
@@ -343,7 +343,7 @@ ESCAPES = "\x1b]0;x\x07\u202e\udcff"
         [f"{ESCAPES}{CAPTURE}"],
     ],
 )
-def test_what_was_typed_cannot_command_the_terminal(
+def test_escape_sequences_in_arguments_are_escaped(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

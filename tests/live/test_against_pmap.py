@@ -12,11 +12,11 @@ import pytest
 from support import pmap_tool
 from support.pmap_tool import (
     LAYOUTS,
+    changed_as_in,
     in_ascii,
-    moved_as_in,
     named,
     printed,
-    with_cut_names,
+    with_truncated_names,
 )
 from support.subjects import MAPPER, stopped
 
@@ -55,7 +55,7 @@ class TestAgainstPmap:
             if "X" in options:
                 table = smapskit.parse_pmap(said, strict=False)
                 table = named(table, printed(options, pid))
-                snapshot = moved_as_in(with_cut_names(snapshot), table)
+                snapshot = changed_as_in(with_truncated_names(snapshot), table)
             layout = LAYOUTS[options]
             ours = smapskit.format_pmap(snapshot, layout, show_path=show_path, quiet=quiet)
             tables = [in_ascii(ours).splitlines(), in_ascii(said).splitlines()]
@@ -69,7 +69,7 @@ class TestAgainstPmap:
             snapshot, said, after = smapskit.read(pid), printed(flags, pid), smapskit.read(pid)
             if pmap_tool.at_rest(snapshot) == pmap_tool.at_rest(after):
                 return snapshot, said
-        pytest.skip("the kernel aged its pages each time")
+        pytest.skip("the kernel aged its pages during each attempt")
 
     @pytest.mark.parametrize(
         "range_", ["{0:x}", "{0:x},{1:x}", "{0:x},", ",{1:x}", "0x{0:x}", "0,0"]
@@ -79,7 +79,7 @@ class TestAgainstPmap:
             snapshot = smapskit.read(all_kinds)
             low, high = snapshot[5].start + 100, snapshot[30].start
             chosen = range_.format(low, high)
-            for options in ("", "-d"):  # the totals of -x count what is out of range: a fault
+            for options in ("", "-d"):  # the totals of -x include what is out of range: a fault
                 said = in_ascii(printed(f"{options} -A {chosen}", all_kinds))
                 assert _table(options, "-A", chosen, all_kinds) == said
             rows = _table("-xq", "-A", chosen, all_kinds)
@@ -110,7 +110,7 @@ class TestAgainstPmap:
         with stopped(all_kinds):
             assert _table("-C", rc, all_kinds) == in_ascii(printed(f"-C {rc}", all_kinds))
 
-    def test_odd_command_lines(self, start: Callable[..., subprocess.Popen[str]]) -> None:
+    def test_unusual_command_lines(self, start: Callable[..., subprocess.Popen[str]]) -> None:
         code = "print('ready', flush=True); input()"
         for arguments in (
             ["", ""],
@@ -142,7 +142,7 @@ class TestAgainstPmap:
 
 
 def _table(*arguments: object) -> str:
-    """What our command line prints, in the default layout of pmap where none is named."""
+    """Return what the command line prints, by default in the default layout of pmap."""
     words = [str(word) for word in arguments if word != ""]
     run = subprocess.run(
         [sys.executable, "-m", "smapskit", "--short", *words],

@@ -34,7 +34,7 @@ while os.getppid() == parent:
 
 
 @pytest.mark.slow
-def test_a_process_that_never_holds_still(start: Callable[..., subprocess.Popen[str]]) -> None:
+def test_a_process_that_changes_all_the_time(start: Callable[..., subprocess.Popen[str]]) -> None:
     pid = start(sys.executable, "-c", CHURN).pid
     sizes = set()
     for _ in range(300):
@@ -43,12 +43,12 @@ def test_a_process_that_never_holds_still(start: Callable[..., subprocess.Popen[
         assert all(isinstance(fault, Inconsistency) for fault in snapshot.check())
         smapskit.read_maps(pid)
         smapskit.read_rollup(pid)
-        # Whatever was torn, what is there can be added up, written and read again.
+        # A torn snapshot can still be totalled, written and parsed again.
         assert smapskit.parse_smaps(smapskit.format_smaps(snapshot)).mappings == tuple(snapshot)
     assert len(sizes) > 20
 
 
-def test_processes_that_are_gone_before_they_are_read() -> None:
+def test_processes_that_may_have_ended_before_they_are_read() -> None:
     answers: set[type] = set()
     for number in range(200):
         child = subprocess.Popen(["true"])

@@ -280,7 +280,7 @@ class TestSample:
         call_exec(sleeper)
         assert next(snapshots).command == "sleep 1000"
 
-    def test_a_moment_lost_to_exec_does_not_end_it(self) -> None:
+    def test_a_sample_lost_to_exec_does_not_end_it(self) -> None:
         here = smapskit.read(os.getpid())
         turns: Iterator[smapskit.Snapshot | Exception] = iter(
             [here, procfs.ExecDuringRead(errno.ESRCH, "exec"), here]
@@ -312,7 +312,7 @@ class TestSample:
 
 class TestRecord:
     @pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
-    def test_exec_is_an_event(
+    def test_exec_is_a_marker(
         self, name: str, sleeper: subprocess.Popen[str], tmp_path: Path
     ) -> None:
         seen: list[Sequence[Sample]] = []
@@ -335,7 +335,7 @@ class TestRecord:
         assert (second[0].totals.rss or 0) > 2 * (third[1].totals.rss or 0)
         assert tuple(kept.rows) == tuple(row for rows in seen for row in rows)
 
-    def test_exec_while_it_is_read_is_an_event_before_that_sample(
+    def test_exec_while_it_is_read_is_a_marker_before_that_sample(
         self, sleeper: subprocess.Popen[str], during_read: Callable[[Callable[[], object]], None]
     ) -> None:
         seen: list[Sequence[Sample]] = []
@@ -475,7 +475,7 @@ class TestErrors:
         with pytest.raises(OSError, match=f"Input/output error: '/proc/{os.getpid()}/smaps'"):
             smapskit.read(os.getpid())
 
-    def test_all_counts_what_could_not_be_read_by_reason(
+    def test_all_counts_unreadable_processes_by_reason(
         self,
         start: Start,
         monkeypatch: pytest.MonkeyPatch,
@@ -502,7 +502,7 @@ class TestErrors:
             "smapskit: 2 more could not be read (Too many open files)",
         } <= set(printed.err.splitlines())
 
-    def test_all_names_a_reason_once_for_all_processes_that_have_it(
+    def test_all_prints_a_reason_once_for_all_its_processes(
         self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         unreadable = {pid: f"not permitted to read the smaps of process {pid}" for pid in (7, 77)}
@@ -562,7 +562,7 @@ class TestThreads:
             chunks.close()  # type: ignore[attr-defined]
         assert threading.enumerate() == before
 
-    def test_a_failing_read_is_raised_where_the_text_is_wanted(self) -> None:
+    def test_an_error_of_the_thread_is_raised_in_the_consumer(self) -> None:
         before = descriptors()
         with pytest.raises(IsADirectoryError):
             list(read_folder())

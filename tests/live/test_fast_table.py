@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads live proc
 
 
 @pytest.mark.parametrize("words", [[], ["-x"], ["-q"], ["-p"], ["-xqp"], ["-x", "-p"]])
-def test_the_fast_table_is_the_other_one(
+def test_the_fast_table_is_the_table_of_show(
     words: list[str],
     start: Callable[..., subprocess.Popen[str]],
     capsys: pytest.CaptureFixture[str],

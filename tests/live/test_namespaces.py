@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from support.subjects import unmeasured
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="takes root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="requires root")
 
 
 def unshared(script: str, *options: str) -> subprocess.CompletedProcess[str]:
     if shutil.which("unshare") is None:
-        pytest.skip("needs unshare of util-linux")
+        pytest.skip("requires unshare of util-linux")
     command = ["unshare", *options, "sh", "-c", script, "sh", sys.executable]
     ran = subprocess.run(command, capture_output=True, text=True, check=False, env=unmeasured())
     if "unshare:" in ran.stderr or "mount:" in ran.stderr:
@@ -43,10 +43,10 @@ def test_in_a_pid_namespace_of_its_own() -> None:
 )
 def test_where_proc_hides_others_processes(hidepid: int, status: int, said: str) -> None:
     if shutil.which("setpriv") is None:
-        pytest.skip("needs setpriv of util-linux")
+        pytest.skip("requires setpriv of util-linux")
     program = (
         "import os, sys, smapskit.cli; "
-        # All that it loads is loaded while it may be read.
+        # Modules are loaded before the user changes.
         "smapskit.cli.main(['--by', 'perms', str(os.getpid())]); "
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); "
         f"sys.exit(smapskit.cli.main(['{os.getpid()}']))"

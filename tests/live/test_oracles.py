@@ -7,11 +7,11 @@ import pytest
 
 
 @pytest.mark.parametrize("name", oracles.ORACLES)
-def test_others_say_the_same(name: str, all_kinds: int) -> None:
+def test_other_programs_report_the_same(name: str, all_kinds: int) -> None:
     try:
         found = oracles.compare(all_kinds, name)
     except oracles.Absent:
-        pytest.skip(f"{name} is not to be had here")
+        pytest.skip(f"{name} is not available here")
     if found is None:
-        pytest.skip("other processes changed its figures each time")
+        pytest.skip("other processes changed its values each time")
     assert found == []

@@ -1,4 +1,4 @@
-"""Live processes of this machine, against what the kernel and the installed pmap say."""
+"""Reading live processes of this machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 
 import pytest
 from support.pmap_tool import (
-    MOVED_BY_OTHERS,
+    CHANGED_BY_OTHERS,
 )
 from support.subjects import ALL_MAPPING_KINDS, MANY, stopped
 
 import smapskit
 from smapskit import AccessDenied, Note, ProcessNotFound, Unsupported
+from smapskit.model.mapping import COUNTERS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads the /proc of Linux")
 
@@ -29,7 +30,7 @@ def pandas(start: Callable[..., subprocess.Popen[str]]) -> int:
 
 
 class TestRead:
-    def test_says_whose_it_is_and_when(self, all_kinds: int) -> None:
+    def test_has_pid_command_source_and_time(self, all_kinds: int) -> None:
         snapshot = smapskit.read(all_kinds)
         assert snapshot.pid == all_kinds
         assert snapshot.command == f"{sys.executable} {ALL_MAPPING_KINDS}"
@@ -42,7 +43,7 @@ class TestRead:
         with stopped(pandas):
             totals, rollup = smapskit.read(pandas).totals(), smapskit.read_rollup(pandas)
         assert totals.count > 300
-        for name in set(smapskit.model.mapping.COUNTERS).difference(MOVED_BY_OTHERS, ["swap_pss"]):
+        for name in set(COUNTERS).difference(CHANGED_BY_OTHERS, ["swap_pss"]):
             assert getattr(totals, name) == getattr(rollup, name), name
         clean = [(each.shared_clean or 0) + (each.private_clean or 0) for each in (totals, rollup)]
         assert clean[0] == clean[1]
@@ -61,7 +62,7 @@ class TestRead:
         again = smapskit.format_smaps(smapskit.parse_smaps(text))
         assert again.encode("utf-8", "surrogateescape") == text
 
-    def test_every_kind_of_mapping_is_classed(self, all_kinds: int) -> None:
+    def test_every_kind_of_mapping_is_classified(self, all_kinds: int) -> None:
         found = {
             (m.pathname.partition("/all-kinds")[0], m.backing) for m in smapskit.read(all_kinds)
         }
@@ -109,7 +110,7 @@ class TestThisProcess:
         assert smapskit.read_frame(None, "MiB").attrs["unit"] == "MiB"
 
 
-class TestWhatCannotBeRead:
+class TestErrors:
     def test_no_such_process(self) -> None:
         gone = subprocess.Popen(["true"])
         gone.wait()
@@ -120,7 +121,7 @@ class TestWhatCannotBeRead:
         with pytest.raises(ProcessLookupError):
             smapskit.read(gone.pid)
 
-    def test_a_zombie_is_empty_and_says_why(self) -> None:
+    def test_a_zombie_is_empty_with_a_note(self) -> None:
         zombie = subprocess.Popen(["true"])
         try:
             os.waitid(os.P_PID, zombie.pid, os.WEXITED | os.WNOWAIT)
@@ -133,16 +134,16 @@ class TestWhatCannotBeRead:
         finally:
             zombie.wait()
 
-    def test_a_kernel_thread_is_empty_and_says_why(self) -> None:
+    def test_a_kernel_thread_is_empty_with_a_note(self) -> None:
         if not Path("/proc/2/comm").exists() or Path("/proc/2/comm").read_text() != "kthreadd\n":
-            pytest.skip("process 2 is no kernel thread here: a pid namespace")
+            pytest.skip("process 2 is not a kernel thread here: a pid namespace")
         snapshot = smapskit.read(2)
         assert (len(snapshot), snapshot.notes) == (0, (Note.KERNEL_THREAD,))
         assert snapshot.command == "[kthreadd]"
 
-    def test_another_users(self) -> None:
+    def test_the_process_of_another_user(self) -> None:
         if os.geteuid() != 0:
-            pytest.skip("takes root to become another user")
+            pytest.skip("requires root, to become another user")
         code = (
             "import os, sys; os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "try: smapskit.read(int(sys.argv[1]))\n"

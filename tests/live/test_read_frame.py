@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pandas as pd
 import pytest
-from support.pmap_tool import MOVED_BY_OTHERS
+from support.pmap_tool import CHANGED_BY_OTHERS
 from support.subjects import MANY, stopped
 
 import smapskit
@@ -26,16 +26,16 @@ class TestLive:
         assert len(frame) > 40_000
         assert frame.attrs["pid"] == pid
         assert frame.attrs["time"] is not None
-        columns = [name for name in frames.COLUMNS if name not in MOVED_BY_OTHERS]
+        columns = [name for name in frames.COLUMNS if name not in CHANGED_BY_OTHERS]
         pd.testing.assert_frame_equal(frame[columns], snapshot.to_frame()[columns])
 
-    def test_what_cannot_be_read(self) -> None:
+    def test_errors(self) -> None:
         gone = subprocess.Popen(["true"])
         gone.wait()
         with pytest.raises(smapskit.ProcessNotFound):
             smapskit.read_frame(gone.pid)
 
-    def test_psutil_says_the_same(self, start: Callable[..., subprocess.Popen[str]]) -> None:
+    def test_psutil_reports_the_same(self, start: Callable[..., subprocess.Popen[str]]) -> None:
         psutil = pytest.importorskip("psutil")
         code = "import pandas; print('ready', flush=True); input()"
         pid = start(sys.executable, "-c", code).pid

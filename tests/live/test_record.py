@@ -43,9 +43,7 @@ class TestSample:
         assert rss == sorted(rss)
         assert rss[-1] > rss[0]
 
-    def test_moments_are_whole_intervals_apart_and_do_not_drift(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_samples_fall_on_a_fixed_grid(self, monkeypatch: pytest.MonkeyPatch) -> None:
         now = [1000.0]
 
         def sleep(seconds: float) -> None:
@@ -74,19 +72,19 @@ class TestSample:
             list(smapskit.sample(1, interval, duration, read=quick))
             assert len(set(moments)) == len(moments) == count
 
-    def test_a_process_that_is_not_there(self) -> None:
+    def test_a_missing_process(self) -> None:
         gone = subprocess.Popen(["true"])
         gone.wait()
         with pytest.raises(ProcessNotFound):
             next(smapskit.sample(gone.pid))
 
-    def test_an_interval_of_nothing(self) -> None:
+    def test_an_interval_of_0(self) -> None:
         with pytest.raises(ValueError, match="expected an interval above 0"):
             next(smapskit.sample(os.getpid(), 0))
 
 
 class TestRecord:
-    def test_the_sums_of_each_moment(
+    def test_each_sample_is_in_the_file_when_it_is_reported(
         self, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
     ) -> None:
         process = start(sys.executable, "-c", GROWS)
@@ -98,7 +96,7 @@ class TestRecord:
             path=file,
             on_sample=lambda _: seen.append(len(Recording.load(file).rows)),
         )
-        assert seen == list(range(1, len(kept.rows) + 1))  # each was on disk when it was told
+        assert seen == list(range(1, len(kept.rows) + 1))  # each was on disk when it was reported
         assert Recording.load(file) == kept
         assert kept.pid == process.pid
         rss = [totals.rss or 0 for totals in kept.totals().values()]
@@ -144,7 +142,7 @@ class TestRecord:
         if by == "mapping":
             assert len(kept.rows) == sum(t.count for t in kept.totals().values())
 
-    def test_ctrl_c_keeps_all(self, tmp_path: Path) -> None:
+    def test_ctrl_c_keeps_all_samples(self, tmp_path: Path) -> None:
         def interrupt(_: object) -> None:
             if len(Recording.load(tmp_path / "x.csv").rows) == 3:
                 raise KeyboardInterrupt
@@ -160,7 +158,7 @@ def command(*words: object) -> list[str]:
 
 
 def partial_file(folder: Path, lines: int) -> Path:
-    """The one file in the folder, once a recorder has written so many lines to it."""
+    """Return the one file in the folder, once a recorder has written so many lines to it."""
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for file in folder.iterdir():
@@ -172,7 +170,7 @@ def partial_file(folder: Path, lines: int) -> Path:
 
 class TestCommandLine:
     @requires("pyarrow")
-    def test_a_command_from_its_start_and_its_picture(self, tmp_path: Path) -> None:
+    def test_a_command_from_its_start_and_its_plot(self, tmp_path: Path) -> None:
         code = "import sys, time; time.sleep(1); sys.exit(3)"
         file = tmp_path / "run.parquet"
         run = subprocess.run(
@@ -191,7 +189,7 @@ class TestCommandLine:
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     @pytest.mark.parametrize("name", ["run.csv", PARQUET])
-    def test_an_interrupt_ends_it_well(
+    def test_a_signal_completes_the_file(
         self, number: signal.Signals, name: str, tmp_path: Path
     ) -> None:
         file = tmp_path / name
@@ -211,7 +209,7 @@ class TestCommandLine:
         assert "samples in" in err
         assert len(Recording.load(file).rows) >= 3
 
-    def test_a_kill_loses_one_sample_at_the_most(self, tmp_path: Path) -> None:
+    def test_a_kill_loses_at_most_one_sample(self, tmp_path: Path) -> None:
         file = tmp_path / "run.parquet"
         run = subprocess.Popen(command("record", "-i", 0.05, "-o", file, os.getpid()))
         partial = partial_file(tmp_path, lines=7)
@@ -249,12 +247,14 @@ class TestCommandLine:
             os.mknod(full, stat.S_IFCHR | 0o666, os.makedev(1, 7))
             full.open("ab").close()
         except PermissionError:
-            pytest.skip("takes the right to make a device that is always full")
+            pytest.skip("requires the right to create a device that is always full")
         assert cli.main(["record", "-fo", str(full), "-i", "0.05", str(os.getpid())]) == 1
         assert "No space left on device" in capsys.readouterr().err
-        assert full.is_char_device()  # nobody's file is taken away
+        assert full.is_char_device()  # the device is not removed
 
-    def test_what_is_no_recording(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_other_files_are_rejected(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (tmp_path / "x.csv").write_text("hello")
         assert cli.main(["plot", str(tmp_path / "x.csv")]) == 1
         assert "x.csv, line 1: expected a recording" in capsys.readouterr().err

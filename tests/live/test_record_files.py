@@ -1,4 +1,4 @@
-"""Files of recordings: no file of others is touched, no sample is lost, nothing else is read."""
+"""Files that are being recorded: no file of others is changed, no sample is lost."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def record(sleeper: int) -> Record:
 
 @pytest.mark.parametrize("name", NAMES)
 class TestExistingFile:
-    def test_is_refused_before_a_command_is_started(
+    def test_is_rejected_before_a_command_is_started(
         self, name: str, record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         file, started = tmp_path / name, tmp_path / "started"
@@ -110,7 +110,7 @@ def test_a_file_that_appears_while_recording_is_not_replaced(
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("options", [[], ["--force"]])
-def test_a_second_recorder_is_refused(
+def test_a_second_recorder_is_rejected(
     name: str, options: list[str], sleeper: int, tmp_path: Path
 ) -> None:
     file = tmp_path / name
@@ -135,7 +135,7 @@ def test_a_second_recorder_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-def test_the_samples_that_an_earlier_run_left_are_kept(record: Record, tmp_path: Path) -> None:
+def test_samples_of_an_earlier_run_are_not_removed(record: Record, tmp_path: Path) -> None:
     earlier = [tmp_path / "run.parquet.part", tmp_path / "run.parquet.0a1b2c3d.part"]
     for file in earlier:
         file.write_text("precious")
@@ -178,7 +178,7 @@ def test_a_recording_goes_to_a_pipe_with_force(sleeper: int, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("by", ["backing", "perms", "pathname", "mapping"])
-def test_of_an_unfinished_sample_nothing_is_loaded(
+def test_incomplete_samples_are_not_loaded(
     by: recording.GroupKey, record: Record, tmp_path: Path
 ) -> None:
     file = tmp_path / "run.csv"
@@ -212,14 +212,12 @@ def test_no_sample_is_kept_in_memory_while_it_is_recorded(
     kept = record(path=tmp_path / name, on_sample=count)
     assert len(alive) > 2
     assert max(alive) == 1
-    assert kept == Recording.load(tmp_path / name)  # the rows are read when they are asked for
+    assert kept == Recording.load(tmp_path / name)  # the rows are read when first accessed
     assert len(kept.rows) == len(alive)
     assert kept.rows[0] == next(iter(kept.rows))
 
 
-def test_rows_of_a_file_that_changed_are_not_taken_for_the_recorded_ones(
-    record: Record, tmp_path: Path
-) -> None:
+def test_rows_of_a_file_that_changed_are_an_error(record: Record, tmp_path: Path) -> None:
     file = tmp_path / "run.csv"
     kept = record(path=file)
     record(path=file, overwrite=True)
@@ -230,7 +228,7 @@ def test_rows_of_a_file_that_changed_are_not_taken_for_the_recorded_ones(
 # ---- Parquet ---------------------------------------------------------------------------------
 
 
-def test_parquet_without_pyarrow_is_refused_before_the_first_sample(
+def test_parquet_without_pyarrow_is_rejected_before_the_first_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "run.parquet"
@@ -248,7 +246,7 @@ def test_parquet_without_pyarrow_is_refused_before_the_first_sample(
     assert [path.name for path in tmp_path.iterdir()] == ["run.parquet"]
 
 
-def test_ctrl_c_while_converting_leaves_the_samples_and_names_their_file(
+def test_ctrl_c_while_converting_keeps_the_samples_and_names_their_file(
     record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object) -> None:
@@ -260,12 +258,6 @@ def test_ctrl_c_while_converting_leaves_the_samples_and_names_their_file(
     (part,) = tmp_path.iterdir()
     assert caught.value.__notes__ == [f"the samples are in {part}"]
     assert len(Recording.load(part).rows) > 1
-
-
-# ---- what is no recording --------------------------------------------------------------------
-
-
-# ---- spreadsheets ----------------------------------------------------------------------------
 
 
 def test_a_parquet_file_has_what_the_csv_file_has(record: Record, tmp_path: Path) -> None:

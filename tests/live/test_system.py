@@ -1,4 +1,4 @@
-"""All processes of a machine, and many captures: one table, one frame."""
+"""All processes of a machine: sums, a table, a frame."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads live pro
 
 
 @needs_linux
-class TestSurvey:
+class TestReadSystem:
     def test_has_each_process_with_its_sums(self, sleeper: int) -> None:
         found = {each.pid: each for each in system.read_system().processes}
         rollup = smapskit.read_rollup(sleeper)
@@ -43,7 +43,7 @@ class TestSurvey:
         by_group = sum(g.totals.pss or 0 for g in found.groups.values())
         assert by_group == sum(p.usage.pss or 0 for p in found.processes)
 
-    def test_a_kernel_without_rollup_gives_the_same_figures(self, tmp_path: Path) -> None:
+    def test_a_kernel_without_rollup_has_the_same_sums(self, tmp_path: Path) -> None:
         (tmp_path / "7").mkdir()
         (tmp_path / "self").mkdir()
         for pid in ("7", "self"):
@@ -54,7 +54,7 @@ class TestSurvey:
         (found,) = system.read_system(proc=tmp_path).processes
         assert found.usage == smapskit.parse_smaps(smaps).totals()
 
-    def test_what_can_not_be_read_is_told(self, tmp_path: Path) -> None:
+    def test_the_reason_is_reported_for_unreadable_processes(self, tmp_path: Path) -> None:
         for pid in ("7", "8", "self"):
             (tmp_path / pid).mkdir()
             (tmp_path / pid / "stat").write_text("7 (x) S 0")
@@ -72,7 +72,7 @@ class TestSurvey:
 
 @needs_linux
 class TestCommand:
-    def test_a_row_a_process_the_largest_first(
+    def test_one_row_per_process_the_largest_first(
         self, sleeper: int, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert cli.main(["--all", "--sort", "rss"]) == 0
@@ -84,13 +84,13 @@ class TestCommand:
         assert total.split()[2] == "-"  # RSS does not add up
         assert total.endswith(f"total kB, {len(rows)} processes")
 
-    def test_a_row_a_library(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_one_row_per_library(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["--all", "--by", "pathname"]) == 0
         table = capsys.readouterr().out.splitlines()
         assert table[0].split() == ["Processes", "PSS", "USS", "RSS", "Swap", "Pathname"]
         assert any("libc" in row for row in table)
 
-    def test_for_machines(self, sleeper: int, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_json_and_csv(self, sleeper: int, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["--all", "--json"]) == 0
         document = json.loads(capsys.readouterr().out)
         assert sleeper in [row["pid"] for row in document["rows"]]
@@ -114,9 +114,9 @@ class TestCommand:
         assert list(first)[:2] == ([options[1], "processes"] if options else ["pid", "command"])
         assert options or sleeper in [row["pid"] for row in document["rows"]]
 
-    def test_what_another_user_sees(self) -> None:
+    def test_processes_of_others_are_counted_by_reason(self) -> None:
         if os.geteuid() != 0:
-            pytest.skip("takes root to become another user")
+            pytest.skip("requires root, to become another user")
         program = (
             "import os, sys, smapskit.cli as cli, contextlib, io\n"
             "with contextlib.redirect_stdout(io.StringIO()): cli.main(['--all'])\n"

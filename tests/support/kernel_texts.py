@@ -1,4 +1,4 @@
-"""Texts as kernels of different ages write them, put together from their field lists."""
+"""Texts as kernels of different versions write them, built from their lists of fields."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ NAMELESS = "55f3e74b5000-55f3e74b6000 rw-p 00000000 00:00 0 "
 
 
 def record(names: Iterable[str], header: str = HEADER) -> str:
-    """A record in the kernel's own column layout."""
+    """Return a record in the kernel's column layout."""
     lines = [header]
     for name in names:
         if name == "VmFlags":
@@ -66,7 +66,7 @@ def record(names: Iterable[str], header: str = HEADER) -> str:
 
 
 def text(kernel: str) -> str:
-    """Two records, one with a name and one without."""
+    """Return two records, one with a name and one without."""
     names = FIELDS[kernel].split()
     return record(names) + record(names, NAMELESS).replace(
         "Size:                352", "Size:                  4"

@@ -1,4 +1,4 @@
-"""The installed pmap as an oracle: what it prints, and what of that moves while it prints."""
+"""The installed pmap as an oracle: its tables, and the values that change while it runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ LAYOUTS: dict[str, LayoutName] = {
     "-X": "X",
     "-XX": "XX",
 }
-# pmap itself maps libraries: each page of them has one user more while it runs.
-MOVED_BY_PMAP = ("pss", "pss_dirty", "shared_clean", "private_clean")
-# What other processes and the kernel change in a process that is stopped.
-MOVED_BY_OTHERS = (*MOVED_BY_PMAP, "referenced")
+# pmap itself maps libraries: each of their pages has one more user while it runs.
+CHANGED_BY_PMAP = ("pss", "pss_dirty", "shared_clean", "private_clean")
+# Values of a stopped process that other processes and the kernel change.
+CHANGED_BY_OTHERS = (*CHANGED_BY_PMAP, "referenced")
 
 
 def printed(options: str, *operands: object, locale: str = "C") -> str:
-    """What pmap prints."""
+    """Return what pmap prints."""
     run = subprocess.run(
         ["pmap", *options.split(), *map(str, operands)],
         capture_output=True,
@@ -38,9 +38,9 @@ def printed(options: str, *operands: object, locale: str = "C") -> str:
 
 def in_ascii(table: str) -> str:
     """
-    A table with `?` for each byte of what is not printable ASCII.
+    Return a table with `?` for each byte of a character that is not printable ASCII.
 
-    pmap up to 4.0.4 prints so, but not in -X and -XX; later ones, and smapskit, print UTF-8.
+    pmap up to 4.0.4 prints `?`, except in -X and -XX; later ones and smapskit print UTF-8.
     """
     return re.sub(
         r"[^\n\x20-\x7e]",
@@ -50,33 +50,33 @@ def in_ascii(table: str) -> str:
 
 
 def named(table: Snapshot, with_header: str) -> Snapshot:
-    """A table of -X; without its header line, what pmap moves is named by that of another."""
+    """Return a table of -X with names for the values that pmap changes, from another header."""
     if not any("column 2" in row.extra for row in table):
         return table
     names = with_header.split("\n")[1].split()[5:]
     columns = {
         field.attribute: f"column {names.index(name) + 1}"
         for name, field in kernel_fields(Mapping).items()
-        if field.attribute in MOVED_BY_PMAP and name in names
+        if field.attribute in CHANGED_BY_PMAP and name in names
     }
     rows = [attrs.evolve(m, **{a: m.extra[column] for a, column in columns.items()}) for m in table]
     return attrs.evolve(table, mappings=tuple(rows))
 
 
-def moved_as_in(snapshot: Snapshot, table: Snapshot) -> Snapshot:
-    """The snapshot with the figures that pmap's running moved, as its own table has them."""
+def changed_as_in(snapshot: Snapshot, table: Snapshot) -> Snapshot:
+    """Return the snapshot with the values that pmap changed while it ran, from its table."""
     rows = zip(snapshot, table, strict=True)
     return attrs.evolve(
         snapshot,
         mappings=tuple(
-            attrs.evolve(m, **{name: getattr(row, name) for name in MOVED_BY_PMAP})
+            attrs.evolve(m, **{name: getattr(row, name) for name in CHANGED_BY_PMAP})
             for m, row in rows
         ),
     )
 
 
-def with_cut_names(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with names of 127 bytes at most, as procps 4.0.2 to 4.0.7 cut them in -X."""
+def with_truncated_names(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot with names truncated to 127 bytes, as procps 4.0.2 to 4.0.7 do in -X."""
     return attrs.evolve(
         snapshot,
         mappings=tuple(
@@ -86,6 +86,6 @@ def with_cut_names(snapshot: Snapshot) -> Snapshot:
 
 
 def at_rest(snapshot: Snapshot) -> tuple[object, ...]:
-    """What a snapshot says, without what other processes' coming and going moves."""
-    moved: dict[str, None] = dict.fromkeys(MOVED_BY_PMAP)
+    """Return the content of a snapshot without the values that other processes change."""
+    moved: dict[str, None] = dict.fromkeys(CHANGED_BY_PMAP)
     return snapshot.command, *(attrs.evolve(m, **moved) for m in snapshot)

@@ -1,4 +1,4 @@
-"""Read smaps text in one given way, to compare the ways with each other."""
+"""Read smaps text with one given parser, to compare the parsers with each other."""
 
 from __future__ import annotations
 

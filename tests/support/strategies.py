@@ -1,4 +1,4 @@
-"""What generated tests are made of: texts as kernels write them, and as they should not be."""
+"""Strategies for generated texts: as kernels write them, and damaged ones."""
 
 from __future__ import annotations
 
@@ -51,20 +51,20 @@ def fields(draw: st.DrawFn, names: list[str]) -> list[bytes]:
 
 @st.composite
 def smaps(draw: st.DrawFn, *, uniform: bool | None = None) -> bytes:
-    """A smaps text in the kernel's layout; uniform: the same fields on every record."""
-    # Every kernel has Size on every record; all else comes and goes.
+    """Draw a smaps text in the kernel's layout; uniform: the same fields in every record."""
+    # Every kernel writes Size in every record; all other fields are optional.
     others = draw(st.permutations([name for name in KERNEL_FIELDS if name != "Size"]))
     known = ["Size", *others[: draw(st.integers(0, len(others)))]]
     unknown = draw(st.lists(UNKNOWN_NAMES, max_size=2, unique=True))
     names = draw(st.permutations([*known, *unknown]))
-    # As Nonlinear was and Android's Name is: one field is there on some records only.
+    # One field is in some records only, as Nonlinear was and Android's Name is.
     sometimes = names[draw(st.integers(0, len(names) - 1))]
     same = (draw(st.booleans()) if uniform is None else uniform) or sometimes in (
         "Size",
-        names[-1],  # without it, and at the end, a record would count as cut off
+        names[-1],  # without its last field a record counts as truncated
     )
     records = []
-    # Upwards: a mapping wholly below the one before it would be another process's.
+    # Ascending: a mapping completely below the one before it begins another process.
     count = draw(st.integers(0, 4))
     addresses = st.lists(st.integers(0, 2**64 - 1), min_size=2 * count, max_size=2 * count)
     ordered = sorted(draw(addresses.filter(lambda found: len(set(found)) == len(found))))
@@ -76,7 +76,7 @@ def smaps(draw: st.DrawFn, *, uniform: bool | None = None) -> bytes:
 
 @st.composite
 def mutated(draw: st.DrawFn, text: bytes) -> bytes:
-    """`text` after some damage: bytes changed, taken out, doubled, lines swapped, cut."""
+    """Return `text` after some damage: bytes changed, inserted, deleted, doubled, truncated."""
     data = bytearray(text)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, max(len(data) - 1, 0)))

@@ -95,7 +95,7 @@ class TestHugetlb:
 
 
 @pytest.mark.parametrize("flag", ["io", "pf"])
-def test_a_drivers_memory_behind_any_path(flag: str) -> None:
+def test_memory_of_a_driver_with_any_path(flag: str) -> None:
     assert mapping("/proc/bus/pci/00/02.0", vm_flags=("rd", flag)).backing is DEVICE
 
 
@@ -118,7 +118,7 @@ class TestPmapWords:
             ("a.out", "r-xp", FILE),
         ],
     )
-    def test_what_a_row_can_tell(self, word: str, perms: str, backing: Backing | None) -> None:
+    def test_the_backing_of_a_row(self, word: str, perms: str, backing: Backing | None) -> None:
         made = mapping(word, perms)
         assert made.backing is backing
         assert made.is_anonymous == (None if backing is None else backing is ANONYMOUS)
@@ -140,7 +140,7 @@ def test_sharing_is_the_permission() -> None:
         ("", False),
     ],
 )
-def test_deleted_is_the_kernels_word(name: str, deleted: bool) -> None:
+def test_deleted_is_the_suffix_of_the_kernel(name: str, deleted: bool) -> None:
     assert mapping(name).is_deleted == deleted
 
 

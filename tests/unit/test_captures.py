@@ -41,7 +41,7 @@ def zstd_compress(data: bytes) -> bytes:
 
 class TestLoad:
     @pytest.mark.parametrize("file", sorted(ALL_KINDS.glob("*.txt")), ids=lambda file: file.name)
-    def test_recognises_it_by_its_content(self, file: Path, tmp_path: Path) -> None:
+    def test_the_format_is_detected_from_the_content(self, file: Path, tmp_path: Path) -> None:
         copy = tmp_path / "capture"
         copy.write_bytes(file.read_bytes())
         if file.name == "smaps_rollup.txt":
@@ -59,10 +59,8 @@ class TestLoad:
     @pytest.mark.parametrize(
         "compress", [gzip.compress, bz2.compress, lzma.compress, zstd_compress]
     )
-    def test_reads_through_compression(
-        self, compress: Callable[[bytes], bytes], tmp_path: Path
-    ) -> None:
-        copy = tmp_path / "smaps.txt"  # the name says nothing
+    def test_compressed_captures(self, compress: Callable[[bytes], bytes], tmp_path: Path) -> None:
+        copy = tmp_path / "smaps.txt"  # the name does not tell the format
         copy.write_bytes(compress(SMAPS))
         assert smapskit.load(copy).mappings == smapskit.parse_smaps(SMAPS).mappings
 
@@ -104,7 +102,7 @@ class TestLoad:
         assert found.notes == ()
 
     @pytest.mark.skipif(sys.platform == "win32", reason="its pipes always wait")
-    def test_a_pipe_that_does_not_wait_is_refused(self) -> None:
+    def test_a_pipe_that_does_not_block_is_rejected(self) -> None:
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         os.write(writing, SMAPS[:4096])
@@ -124,7 +122,7 @@ class TestLoad:
         assert (len(snapshot), len(snapshot.notes)) == (0, 1)
 
 
-class TestRefused:
+class TestRejected:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
@@ -141,7 +139,7 @@ class TestRefused:
             (b"Rss: 4 kB\n", "the beginning is truncated"),
         ],
     )
-    def test_by_name_where_it_is_known(self, text: bytes, message: str) -> None:
+    def test_other_formats_are_named(self, text: bytes, message: str) -> None:
         with pytest.raises(ParseError, match=message):
             smapskit.load(io.BytesIO(text))
 
@@ -172,7 +170,7 @@ class TestRefused:
         with pytest.raises(ParseError, match="at most"):
             smapskit.load(io.BytesIO(compressed), limit=len(SMAPS) - 1)
 
-    def test_load_frames_has_it_too(self, tmp_path: Path) -> None:
+    def test_load_frame_has_the_same_limit(self, tmp_path: Path) -> None:
         capture = tmp_path / "smaps.gz"
         capture.write_bytes(gzip.compress(SMAPS))
         frame = smapskit.load_frame([capture], limit=50_000)
@@ -198,6 +196,6 @@ class TestRefused:
             with pytest.raises(TypeError, match=rf"use read\({os.getpid()}\) for a process"):
                 load(os.getpid())  # type: ignore[arg-type]
 
-    def test_a_file_that_is_not_there(self) -> None:
+    def test_a_missing_file(self) -> None:
         with pytest.raises(FileNotFoundError):
             smapskit.load("no/such/file")

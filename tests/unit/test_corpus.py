@@ -1,4 +1,4 @@
-"""Captures by others: each is read, or refused with an error that names file and line."""
+"""Captures by others: each is parsed, or rejected with an error that names file and line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.readers import parse_lines
 import smapskit
 from smapskit import ParseError
 
-pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the folder of captures is not here")
+pytestmark = pytest.mark.skipif(not CORPUS.exists(), reason="the folder of captures does not exist")
 
 KERNELS_OWN = [file for family in ("smaps", "maps") for file in corpus(family)]
 PMAPS = sorted(CORPUS.glob("pmap*/*.txt"))
@@ -36,7 +36,7 @@ def is_malformed(file: Path) -> bool:
 
 
 @pytest.mark.parametrize("file", [f for f in KERNELS_OWN if not is_malformed(f)], ids=by_name)
-def test_is_read_whole(file: Path) -> None:
+def test_every_mapping_is_read(file: Path) -> None:
     data = file.read_bytes()
     if file.name in SEVERAL_PROCESSES:
         snapshots = smapskit.load_all(file)
@@ -92,29 +92,28 @@ def test_a_pmaps_sums_are_its_own_totals(file: Path) -> None:
 @pytest.mark.parametrize(
     "file", [f for f in [*KERNELS_OWN, *PMAPS] if is_malformed(f)], ids=by_name
 )
-def test_a_malformed_one_is_refused_or_told(file: Path) -> None:
+def test_a_malformed_one_is_rejected_or_noted(file: Path) -> None:
     try:
         snapshot = smapskit.load(file)
     except ParseError as error:
         assert error.source == str(file)
         assert error.line_number is not None
     else:
-        # Those that are only shorter than they were, without a trace of it, read as what
-        # they are; the others say that rows are missing.
+        # Some are truncated without a trace; the others have a note.
         cut_off = ("head5", "powerpc-cms-head", "redis-i386-head")
         assert snapshot.notes or any(name in file.name for name in cut_off)
 
 
 @pytest.mark.parametrize("file", corpus("other"), ids=by_name)
-def test_another_programs_text_is_refused(file: Path) -> None:
+def test_text_of_another_program_is_rejected(file: Path) -> None:
     with pytest.raises(ParseError) as caught:
         smapskit.load(file)
     assert (caught.value.source, caught.value.line_number is None) == (str(file), False)
 
 
-def test_the_seed_of_the_project_is_in_the_fixtures() -> None:
+def test_the_first_document_of_the_project_is_in_the_fixtures() -> None:
     seed = CORPUS.parent / "seed" / "pmap-x.txt"
     if not seed.exists():
-        pytest.skip("the folder with it is not here")
+        pytest.skip("the folder with it does not exist")
     ours = FIXTURES / "document-pmap-x.txt"
     assert ours.read_bytes() == seed.read_bytes()

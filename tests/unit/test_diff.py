@@ -12,7 +12,7 @@ from smapskit import ChangeKind
 
 
 class TestDiff:
-    def test_what_came_went_changed_and_stayed(self) -> None:
+    def test_appeared_disappeared_changed_and_unchanged(self) -> None:
         stays = mapping(0x1000, name="/lib/a", rss=4)
         grows = mapping(0x10000, size=64, name="[heap]", rss=10)
         grown = attrs.evolve(grows, end=grows.end + 4096, size=68, rss=14)
@@ -52,18 +52,18 @@ class TestDiff:
         ).changes
         assert rearranged.kind is ChangeKind.CHANGED
 
-    def test_other_permissions_or_figures_alone(self) -> None:
+    def test_other_permissions_or_values_alone(self) -> None:
         before = mapping(0x1000, rss=4)
         after = mapping(0x1000, perms="r--p", rss=4)
         (change,) = smapskit.diff([before], [after]).changes
         assert (change.kind, change.deltas) == (ChangeKind.CHANGED, {})
 
-    def test_the_same_place_with_another_file_is_another_mapping(self) -> None:
+    def test_another_file_at_the_same_address_is_another_mapping(self) -> None:
         before, after = mapping(0x1000, name="/a"), mapping(0x1000, name="/b")
         found = smapskit.diff([before], [after])
         assert (found.added, found.removed, found.changed) == ((after,), (before,), ())
 
-    def test_a_figure_that_is_not_known_at_both_moments_did_not_change(self) -> None:
+    def test_a_value_that_one_side_does_not_report_has_no_delta(self) -> None:
         (change,) = smapskit.diff([mapping(0, rss=4)], [mapping(0, rss=5, pss=5)]).changes
         assert change.deltas == {"rss": 1}
 

@@ -1,4 +1,4 @@
-"""What the fuzzer found, one input each, and what is right for it."""
+"""Inputs that the fuzzer found, one test each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DETAIL = "Address Perm Offset Device Inode {} Mapping\n00400000 r--p 00000000 fe
     ("names", "is_right"),
     [
         ("Size Rss Pss", True),
-        ("Size Rss M\x1bU", False),  # printed again, a terminal would have obeyed it
+        ("Size Rss M\x1bU", False),  # printed again, it would reach the terminal
         ("Size Rss Rss", False),  # one of the two columns would have been lost
         ("Rss Size Pss", False),
     ],

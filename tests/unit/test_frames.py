@@ -28,7 +28,7 @@ OLD = smapskit.load(FIXTURES / "all_mapping_kinds" / "pmap-x.txt")
 
 
 class TestFrame:
-    def test_a_row_a_mapping_under_the_records_names(self, process_folder: Path) -> None:
+    def test_one_row_per_mapping_named_as_the_attributes(self, process_folder: Path) -> None:
         snapshot = smapskit.load(process_folder / "smaps.txt")
         frame = snapshot.to_frame()
         assert list(frame.columns) == list(frames.COLUMNS)
@@ -50,7 +50,7 @@ class TestFrame:
         assert pd.api.types.is_string_dtype(frame["pathname"])
         assert int(frame["start"].max()) == 0xFFFFFFFFFF600000
 
-    def test_what_a_source_does_not_say_is_missing(self) -> None:
+    def test_values_that_a_source_does_not_report_are_missing(self) -> None:
         frame = OLD.to_frame()
         assert frame["pss"].isna().all()
         assert (str(frame["pss"].dtype), str(frame["offset"].dtype)) == ("Int64", "UInt64")
@@ -74,7 +74,7 @@ class TestFrame:
         with pytest.raises(ValueError, match="expected kB, MiB or bytes, got 'GB'"):
             ALL_KINDS.to_frame("GB")
 
-    def test_says_whose_it_is(self) -> None:
+    def test_attrs_have_the_metadata_of_the_snapshot(self) -> None:
         time = datetime(2026, 1, 2, 3, tzinfo=UTC)
         frame = attrs.evolve(ALL_KINDS, pid=7, command="x", time=time, source="y").to_frame("MiB")
         assert frame.attrs == {
@@ -85,7 +85,7 @@ class TestFrame:
             "unit": "MiB",
         }
 
-    def test_unknown_fields_are_columns_that_cannot_push_others_aside(self) -> None:
+    def test_unknown_fields_do_not_replace_other_columns(self) -> None:
         odd = attrs.evolve(ALL_KINDS[0], extra={"Tomorrow": 4, "rss": 99, "Name": "x"})
         frame = Snapshot((odd, ALL_KINDS[1])).to_frame()
         assert frame["rss"].tolist() == [m.rss for m in ALL_KINDS[:2]]
@@ -97,7 +97,7 @@ class TestFrame:
     @pytest.mark.parametrize(
         "snapshot", [ALL_KINDS, OLD, ALL_KINDS[:0]], ids=["smaps", "pmap", "empty"]
     )
-    def test_the_way_back(self, snapshot: Snapshot, unit: frames.Unit) -> None:
+    def test_from_frame_is_the_inverse(self, snapshot: Snapshot, unit: frames.Unit) -> None:
         time = datetime(2026, 1, 2, tzinfo=UTC)
         about = attrs.evolve(snapshot, pid=7, command="x", time=time)
         back = Snapshot.from_frame(about.to_frame(unit))
@@ -148,7 +148,7 @@ class TestEndOfAddressSpace:
         assert frame["rss"].isna().tolist() == [False, True]
         assert str(frame["rss"].dtype) == "UInt64"
 
-    def test_the_largest_figures_of_a_text(self) -> None:
+    def test_the_largest_values_of_a_text(self) -> None:
         text = self.ALL + self.FIELDS + self.LAST + self.FIELDS
         for frame in (
             smapskit.parse_frame(text, "bytes"),
@@ -209,7 +209,7 @@ class TestFromText:
             smapskit.parse_frame("hello", source="a.txt")
 
 
-class TestElsewhere:
+class TestOtherLibraries:
     def test_parquet_keeps_types(self, tmp_path: Path) -> None:
         pytest.importorskip("pyarrow")
         frame = ALL_KINDS.filter(lambda m: m.pathname.isprintable()).to_frame()
@@ -236,7 +236,7 @@ class TestElsewhere:
         assert len(mappings) == len(OLD)
         assert found == OLD.shared_rss()
 
-    def test_a_name_that_is_no_utf_8_survives_in_a_frame(self) -> None:
+    def test_a_name_that_is_not_utf_8_is_kept_in_a_frame(self) -> None:
         names = ALL_KINDS.to_frame()["pathname"].tolist()
         assert any("\udcff" in name for name in names)
 

@@ -1,4 +1,4 @@
-"""Generated texts: what comes in comes out, both readers agree, and nothing else is raised."""
+"""Generated texts: parsed and written they are the same, and only ParseError is raised."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_totals_of_a_concatenation_are_the_sum(one: bytes, other: bytes) -> None
 
 @RELAXED
 @given(strategies.smaps())
-def test_a_stream_gives_what_the_text_gives(text: bytes) -> None:
+def test_a_stream_has_the_records_of_the_text(text: bytes) -> None:
     assert tuple(smapskit.iter_mappings(io.BytesIO(text))) == smapskit.parse_smaps(text).mappings
 
 
@@ -90,7 +90,7 @@ READERS: list[Callable[[bytes], object]] = [
 
 @settings(RELAXED, max_examples=300)
 @given(st.data())
-def test_any_bytes_are_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
+def test_any_bytes_are_parsed_or_raise_a_parse_error(data: st.DataObject) -> None:
     seed = data.draw(st.one_of(st.sampled_from(SEEDS), strategies.smaps(), st.binary()))
     text = data.draw(strategies.mutated(seed))
     for read in READERS:
@@ -110,21 +110,21 @@ def test_any_bytes_are_read_or_refused_and_nothing_else(data: st.DataObject) -> 
 
 @RELAXED
 @given(strategies.smaps(uniform=True), st.sampled_from(["short", "extended", "device", "X", "XX"]))
-def test_a_table_reads_as_it_was_written(text: bytes, layout: str) -> None:
+def test_a_printed_table_is_parsed_again(text: bytes, layout: str) -> None:
     snapshot = smapskit.parse_smaps(text)
     table = smapskit.format_pmap(snapshot, layout)
     if snapshot and len({m.start for m in snapshot}) == len(snapshot):
         try:
             again = smapskit.parse_pmap(table)
         except ParseError:
-            return  # figures wider than any memory
+            return  # numbers wider than any memory
         assert [m.start for m in again] == [m.start for m in snapshot]
         assert [m.perms for m in again] == [m.perms for m in snapshot]
 
 
 HEADER = b"55f3e745d000-55f3e74b5000 r--p 00000000 fe:00 260386"
 MANY = 300_000
-# What would take hours if the time grew with more than the length.
+# Texts that would take hours if the time grew faster than the length.
 HOSTILE = {
     "headers alone": (HEADER + b"\n") * 50_000,
     "a long name": HEADER + b" " + b"x" * MANY + b"\nRss: 1 kB\n",
@@ -148,7 +148,7 @@ HOSTILE = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_shapes_are_answered(text: bytes) -> None:
+def test_hostile_texts_are_parsed_in_linear_time(text: bytes) -> None:
     for read in (*READERS, smapskit.parse_frame):
         with contextlib.suppress(ParseError):
             read(text)

@@ -1,5 +1,4 @@
-"""The captures of stopped processes: what the kernel says of one of them in its three files
-and pmap in its tables must come out as one and the same thing."""
+"""Captures of stopped processes: the three files of the kernel and the tables of pmap agree."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from support.pmap_tool import LAYOUTS, MOVED_BY_PMAP, in_ascii, moved_as_in, named
+from support.pmap_tool import CHANGED_BY_PMAP, LAYOUTS, changed_as_in, in_ascii, named
 
 import smapskit
 from smapskit import Mapping, Note
@@ -41,12 +40,12 @@ def test_sums_are_those_of_the_rollup(snapshot: smapskit.Snapshot, process_folde
     assert abs(rollup.pss_anon + rollup.pss_file + rollup.pss_shmem - (rollup.pss or 0)) <= 2
 
 
-def test_nothing_in_them_contradicts_itself(snapshot: smapskit.Snapshot) -> None:
+def test_they_are_consistent(snapshot: smapskit.Snapshot) -> None:
     assert snapshot.check() == []
     assert snapshot.notes == ()
 
 
-def test_maps_says_the_same_without_counters(
+def test_maps_has_the_same_mappings_without_counters(
     snapshot: smapskit.Snapshot, process_folder: Path
 ) -> None:
     maps = smapskit.parse_maps(text(process_folder, "maps.txt"))
@@ -64,7 +63,7 @@ def test_written_again_they_are_the_same_texts(process_folder: Path, name: str) 
     assert smapskit.format_smaps(parse(said)) == said
 
 
-def test_the_backings_add_up_to_the_kernels_own_accounts(
+def test_sums_by_backing_agree_with_the_rollup(
     snapshot: smapskit.Snapshot, process_folder: Path
 ) -> None:
     # The rollup parts Pss into anonymous, file and shared memory by the pages themselves.
@@ -83,13 +82,13 @@ EVERY_TABLE = pytest.mark.parametrize(
 
 class TestPmap:
     @EVERY_TABLE
-    def test_its_tables_come_out_of_the_saved_smaps(
+    def test_its_tables_are_printed_from_the_saved_smaps(
         self, snapshot: smapskit.Snapshot, process_folder: Path, options: str
     ) -> None:
         said = text(process_folder, f"pmap{options}.txt")
         table = smapskit.parse_pmap(said)
         if "X" in options:
-            snapshot = moved_as_in(snapshot, named(table, text(process_folder, "pmap-XX.txt")))
+            snapshot = changed_as_in(snapshot, named(table, text(process_folder, "pmap-XX.txt")))
         snapshot = attrs.evolve(snapshot, pid=table.pid, command=table.command)
         assert _formatted(snapshot, options) == _sanitized(said)
 
@@ -108,7 +107,7 @@ class TestPmap:
         assert (first.notes, second.notes) == ((), (Note.CUMULATIVE_TOTALS,))
         assert second.mappings == first.mappings
 
-    def test_the_extended_table_reads_as_what_smaps_says(
+    def test_the_extended_table_has_the_values_of_smaps(
         self, snapshot: smapskit.Snapshot, process_folder: Path
     ) -> None:
         def seen(mapping: Mapping) -> tuple[object, ...]:
@@ -120,16 +119,16 @@ class TestPmap:
         assert table.shared_rss() == snapshot.shared_rss()
         assert table.notes == ()
 
-    def test_the_full_table_reads_as_what_smaps_says(
+    def test_the_full_table_has_the_values_of_smaps(
         self, snapshot: smapskit.Snapshot, process_folder: Path
     ) -> None:
         table = smapskit.parse_pmap(text(process_folder, "pmap-XXp.txt"))
-        moved = dict.fromkeys(MOVED_BY_PMAP)
+        moved = dict.fromkeys(CHANGED_BY_PMAP)
         assert [attrs.evolve(row, **moved) for row in table] == [
             attrs.evolve(m, **moved) for m in snapshot
         ]
 
-    def test_where_a_row_tells_a_class_it_is_that_of_smaps(
+    def test_a_backing_known_from_a_row_is_that_of_smaps(
         self, snapshot: smapskit.Snapshot, process_folder: Path
     ) -> None:
         table = smapskit.parse_pmap(text(process_folder, "pmap-xp.txt"))
@@ -146,5 +145,5 @@ def _formatted(snapshot: smapskit.Snapshot, options: str) -> str:
 
 
 def _sanitized(said: str) -> str:
-    """The tables of -X of procps 4.0.2 as they are, but for what a terminal obeys."""
+    """Return a table of -X of procps 4.0.2 without control characters."""
     return re.sub("[\x00-\x09\x0b-\x1f\x7f\udc80-\udcff]", "?", said)

@@ -13,7 +13,7 @@ CAPTURES = [p for p in sorted(FIXTURES.glob("*/*.txt")) if p.name != "smaps_roll
 
 
 class TestLoadFrames:
-    def test_is_the_frames_of_the_captures(self) -> None:
+    def test_has_the_rows_of_each_capture(self) -> None:
         frame = smapskit.load_frame(CAPTURES, "MiB")
         assert frame.attrs["unreadable"] == {}
         assert set(frame["source"].cat.categories) == set(map(str, CAPTURES))
@@ -23,7 +23,7 @@ class TestLoadFrames:
             assert part["start"].tolist() == expected["start"].tolist()
             assert part["rss"].fillna(-1).tolist() == expected["rss"].fillna(-1).tolist()
 
-    def test_many_are_shared_out(self, tmp_path: Path) -> None:
+    def test_many_captures_are_read_by_several_processes(self, tmp_path: Path) -> None:
         text = (FIXTURES / "sleep" / "smaps.txt").read_bytes()
         paths = [tmp_path / f"{number}.txt" for number in range(130)]
         for path in paths:
@@ -42,7 +42,7 @@ class TestLoadFrames:
         assert len(frame) == 0
         assert isinstance(frame, pd.DataFrame)
 
-    def test_a_bad_one_is_never_fatal(self, tmp_path: Path) -> None:
+    def test_a_malformed_one_is_never_fatal(self, tmp_path: Path) -> None:
         bad = tmp_path / "bad.gz"
         bad.write_bytes(b"\x1f\x8b nonsense")
         frame = smapskit.load_frame([bad, tmp_path / "missing", CAPTURES[0]])

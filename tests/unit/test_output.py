@@ -1,4 +1,4 @@
-"""What people and other programs are shown: JSON, CSV, group tables, notebooks, pictures."""
+"""Output for people and other programs: JSON, CSV, group tables, notebooks, plots."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ ODD = Snapshot(
 
 class TestJson:
     @pytest.mark.parametrize("name", ["smaps.txt", "maps.txt", "pmap-x.txt", "pmap-XX.txt"])
-    def test_is_what_the_schema_says(
+    def test_is_valid_by_the_schema(
         self, process_folder: Path, name: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         for options in ([], ["--by", "backing"], ["--by", "pathname"]):
@@ -82,14 +82,14 @@ class TestJson:
             *COUNTERS,
         }
 
-    def test_figures_are_the_records(self) -> None:
+    def test_values_are_those_of_the_records(self) -> None:
         (document,) = json.loads(exports.to_json([ALL_KINDS]))["snapshots"]
         assert [m["rss"] for m in document["mappings"]] == [m.rss for m in ALL_KINDS]
         assert [int(m["start"], 16) for m in document["mappings"]] == [m.start for m in ALL_KINDS]
         assert document["totals"]["rss"] == ALL_KINDS.totals().rss
         assert document["mappings"][0]["protection_key"] is None
 
-    def test_any_name_survives_and_every_parser_can_read_it(self) -> None:
+    def test_any_name_is_kept_and_every_parser_can_read_it(self) -> None:
         text = exports.to_json([ODD])
         assert text.isascii()
         assert "\\ud" not in text.replace("\\ufffd", "")
@@ -112,7 +112,7 @@ class TestCsv:
         assert {row["protection_key"] for row in rows} == {""}
         assert [row["perms"] for row in rows] == [str(m.perms) for m in ALL_KINDS]
 
-    def test_no_cell_is_a_formula_or_a_command_and_none_is_lost(self) -> None:
+    def test_no_cell_is_a_formula_and_every_name_is_kept(self) -> None:
         text = exports.to_csv([ODD])
         assert text.replace("\n", "").isprintable()
         rows = list(csv.DictReader(io.StringIO(text)))
@@ -146,7 +146,7 @@ class TestGroups:
         assert sum(rss) == total.rss
         assert {row[-1] for row in rows} == {str(b) for b in ALL_KINDS.group_by("backing")}
 
-    def test_what_is_not_known(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_unknown_backing(self, capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--by", "backing", str(CAPTURES / "pmap.txt")])
         out = capsys.readouterr().out
         assert out.startswith("7")  # the process's line
@@ -172,13 +172,13 @@ class TestDiffCommand:
         assert lines[1].split()[:3] == ["changed", "0", "+400"]
         assert lines[-1] == f"1 removed, 1 changed, {len(ALL_KINDS) - 2} unchanged"
 
-    def test_what_cannot_be_read(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_errors(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["diff", "no/such", "999999999"]) == 43
         assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 class _Checker(HTMLParser):
-    """Collects the tags, and that each one that is opened is closed."""
+    """Collects tags, and asserts that each opened tag is closed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -199,7 +199,7 @@ class TestNotebook:
         [ALL_KINDS, ALL_KINDS[:5], ODD, Snapshot(()), ODD.totals(), smapskit.diff(ALL_KINDS, ODD)],
         ids=repr,
     )
-    def test_is_well_formed_and_nothing_of_a_name_is_markup(self, shown: object) -> None:
+    def test_is_well_formed_and_names_are_escaped(self, shown: object) -> None:
         html = shown._repr_html_()  # type: ignore[attr-defined]
         checker = _Checker()
         checker.feed(html)
@@ -209,7 +209,7 @@ class TestNotebook:
         }
         assert "\x1b" not in html
 
-    def test_a_long_table_is_folded(self) -> None:
+    def test_a_long_table_is_shortened(self) -> None:
         html = ALL_KINDS._repr_html_()
         assert html.count("<tr>") == 30 + 3  # head, fold and foot
         assert f"… {len(ALL_KINDS) - 30} more …" in html
@@ -218,7 +218,7 @@ class TestNotebook:
 
 class TestPlot:
     @pytest.mark.parametrize("by", ["backing", "sharing", "perms", "pathname"])
-    def test_says_what_it_shows(self, by: str) -> None:
+    def test_has_labels(self, by: str) -> None:
         figure = attrs.evolve(ALL_KINDS, pid=7).plot(by)  # type: ignore[arg-type]
         above, below = figure.axes
         assert "MiB" in above.get_xlabel()
@@ -233,7 +233,7 @@ class TestPlot:
             str(b) for b in ALL_KINDS.group_by("backing")
         }
 
-    def test_any_name_can_be_drawn(self, tmp_path: Path) -> None:
+    def test_any_name_can_be_plotted(self, tmp_path: Path) -> None:
         picture = tmp_path / "x.svg"
         ODD.plot("pathname").savefig(picture)
         assert "<script" not in picture.read_text()

@@ -1,4 +1,4 @@
-"""Each dialect of pmap, from a text put together after what that pmap's printf says."""
+"""Each dialect of pmap, from a text written after the format strings of that pmap."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TestProcps4:
         assert [m.size for m in smapskit.parse_pmap(SHORT)] == [352, 36]
 
     @pytest.mark.parametrize("text", [EXTENDED, SHORT, DEVICE])
-    def test_the_other_way_round(self, text: str) -> None:
+    def test_printed_again_it_is_the_same(self, text: str) -> None:
         layout = {EXTENDED: "extended", SHORT: "short", DEVICE: "device"}[text]
         snapshot = smapskit.parse_pmap(text)
         assert smapskit.format_pmap(snapshot, layout) == text
@@ -81,7 +81,7 @@ class TestProcps4:
     @pytest.mark.parametrize(
         "name", [" leading", "trailing ", "[heap]", "a  b", "memfd:x (deleted)"]
     )
-    def test_odd_names(self, name: str) -> None:
+    def test_unusual_names(self, name: str) -> None:
         text = EXTENDED.replace("temp file", name)
         snapshot = smapskit.parse_pmap(text)
         assert snapshot[2].pathname == name
@@ -105,12 +105,12 @@ class TestDetails:
         assert (first.start, str(first.perms), first.inode) == (0x55F3E745D000, "r--p", 260386)
         assert (first.size, first.rss, first.extra) == (352, 4, {"Tomorrow": 1})
         assert first.vm_flags == ("rd", "mr", "mw", "me")
-        assert first.pathname == "ls"  # it could pass for a flag
+        assert first.pathname == "ls"  # it looks like a flag
         assert (second.thp_eligible, second.pathname) == (1, "")
         assert second.vm_flags == ("rd", "wr", "mr", "mw", "me", "ac")
         assert (last.vm_flags, last.backing) == (("ex",), Backing.SPECIAL)
 
-    def test_the_other_way_round(self) -> None:
+    def test_printed_again_it_is_the_same(self) -> None:
         assert smapskit.format_pmap(smapskit.parse_pmap(DETAIL), "XX") == DETAIL
 
     def test_headings_in_german(self) -> None:
@@ -118,7 +118,7 @@ class TestDetails:
         german = german.replace("Device", "Gerät").replace("Mapping", "Zuordnung")
         assert smapskit.parse_pmap(german).mappings == smapskit.parse_pmap(DETAIL).mappings
 
-    def test_without_headings_the_figures_have_no_names(self) -> None:
+    def test_without_headings_the_values_have_no_names(self) -> None:
         quiet = "\n".join(DETAIL.split("\n")[2:5])
         snapshot = smapskit.parse_pmap(quiet)
         assert snapshot.notes == (Note.COLUMNS_UNNAMED,)
@@ -139,7 +139,7 @@ class TestDetails:
 
 
 class TestOthers:
-    def test_procps_3_2_knows_no_rss(self) -> None:
+    def test_procps_3_2_reports_no_rss(self) -> None:
         text = """\
 3401:   man pmap
 Address   Kbytes     RSS    Anon  Locked Mode   Mapping
@@ -169,7 +169,7 @@ total kB             620     356      12
         assert (anon.dirty, anon.pathname) == (12, "[ anon ]")
 
     @pytest.mark.parametrize("kbytes", ["      0", "    352"])
-    def test_rows_that_stand_twice_count_once(self, kbytes: str) -> None:
+    def test_rows_that_occur_twice_are_counted_once(self, kbytes: str) -> None:
         lines = EXTENDED.split("\n")
         doubled = lines[:2]
         for line in lines[2:6]:
@@ -241,7 +241,7 @@ Total:               36{unit}     28{unit}     24{unit}     20{unit}      0{unit
         text = "9:   x\n08048000    768K r-x--  /home/x/redis\nbf8c0000     84K rw---    [ stack ]\n total      852K\n"
         assert [m.start for m in smapskit.parse_pmap(text)] == [0x8048000, 0xBF8C0000]
 
-    def test_solaris_is_refused_by_name(self) -> None:
+    def test_solaris_is_rejected_by_name(self) -> None:
         text = (
             "102905:    sh\n Address  Kbytes     RSS    Anon  Locked Mode   Mapped File\n"
             "00010000     192     192       -       - r-x--  ksh\n"
@@ -267,13 +267,13 @@ class TestPasted:
         text = EXTENDED.replace("\n", "\r\n")
         assert smapskit.parse_pmap(text).mappings == smapskit.parse_pmap(EXTENDED).mappings
 
-    def test_without_the_first_line_the_header_or_the_foot(self) -> None:
+    def test_without_the_first_line_the_header_or_the_footer(self) -> None:
         lines = EXTENDED.split("\n")
         whole = smapskit.parse_pmap(EXTENDED)
         for cut in (lines[1:], lines[2:], lines[:6], lines[2:6], lines[:1] + lines[2:]):
             assert smapskit.parse_pmap("\n".join(cut)).mappings == whole.mappings
 
-    def test_collapsed_columns_and_shortened_modes(self) -> None:
+    def test_collapsed_columns_and_truncated_modes(self) -> None:
         text = " ".join(EXTENDED.replace("r----", "r--").split(" ")).replace("rw---", "rw--")
         text = "\n".join(" ".join(line.split()) for line in text.split("\n"))
         snapshot = smapskit.parse_pmap(text)
@@ -281,21 +281,21 @@ class TestPasted:
         assert [m.pathname for m in snapshot] == ["a.out", "[ anon ]", "temp file", "[ stack ]"]
 
     @pytest.mark.parametrize("dots", ["...", "[...]", ".....", "…", "  ..."])
-    def test_rows_cut_out_are_a_note_and_so_is_the_sum(self, dots: str) -> None:
+    def test_omitted_rows_are_noted_and_so_is_the_sum(self, dots: str) -> None:
         lines = EXTENDED.split("\n")
         lines[3] = dots
         snapshot = smapskit.parse_pmap("\n".join(lines))
         assert [m.pathname for m in snapshot] == ["a.out", "temp file", "[ stack ]"]
         assert len(snapshot.notes) == 4  # and three sums that differ
 
-    def test_a_remark_behind_a_row(self) -> None:
+    def test_a_remark_after_a_row(self) -> None:
         snapshot = smapskit.parse_pmap(EXTENDED.replace("[ anon ]", "[ anon ]  <-- the heap"))
         assert snapshot[1].pathname == "[ anon ]"
         assert snapshot.notes == (Note.REMARK,)
 
 
-class TestRefused:
-    def test_a_wrong_sum_unless_told_not_to_mind(self) -> None:
+class TestRejected:
+    def test_a_wrong_sum_unless_strict_is_false(self) -> None:
         wrong = EXTENDED.replace(" 600 ", " 601 ")
         with pytest.raises(ParseError, match=r"a\.txt, line 8: .*size adds up to 601, got 600"):
             smapskit.parse_pmap(wrong, source="a.txt")

@@ -52,7 +52,7 @@ def only(heading: str, row: str) -> Mapping:
     return mapping
 
 
-def refused(text: str, message: str, line: int) -> None:
+def rejected(text: str, message: str, line: int) -> None:
     with pytest.raises(ParseError, match=message) as caught:
         smapskit.parse_pmap(text, strict=False)
     assert caught.value.line_number == line
@@ -96,7 +96,7 @@ class TestMappedByWords:
         assert (raw.swap, raw.private_dirty, raw.pmap_dirty) == (1, 4, None)
         assert (padded.swap, padded.private_dirty, padded.pmap_dirty) == (1, None, 4)
 
-    def test_busybox_and_toybox_are_told_apart_by_all_rows(self) -> None:
+    def test_busybox_and_toybox_are_distinguished_by_all_rows(self) -> None:
         heading = "Address Kbytes PSS Dirty Swap Mode Mapping\n"
         shared = "00400000 8 7 6 5 rw-s a\n"
         for other, attribute in (("r--p", "private_dirty"), ("r----", "pmap_dirty")):
@@ -106,7 +106,7 @@ class TestMappedByWords:
         (note,) = smapskit.parse_pmap(heading + shared).notes
         assert note == "the rows fit several pmaps: columns read as those of busybox -x"
         mixed = f"{heading}{shared}00500000 8 7 6 5 r--p b\n00600000 8 7 6 5 r---- c\n"
-        refused(mixed, "expected a row with the columns Address Kbytes PSS", 4)
+        rejected(mixed, "expected a row with the columns Address Kbytes PSS", 4)
 
 
 class TestTranslated:
@@ -150,12 +150,12 @@ class TestTranslated:
         assert snapshot[1].vm_flags == ("rd", "wr", "ac")
         assert [m.inode for m in snapshot] == [260386, 0]
 
-    def test_a_word_stands_for_one_column(self) -> None:
+    def test_each_word_is_of_one_column(self) -> None:
         words = [word.casefold() for column in COLUMNS.values() for word in column.words]
         assert len(words) == len(COLUMN_OF_WORD)
 
 
-class TestRefusedHeadings:
+class TestRejectedHeadings:
     @pytest.mark.parametrize(
         ("old", "new", "message"),
         [
@@ -177,10 +177,10 @@ class TestRefusedHeadings:
         ],
     )
     def test_by_name(self, old: str, new: str, message: str) -> None:
-        refused(EXTENDED.replace(old, new), f"line 2: {message}", 2)
+        rejected(EXTENDED.replace(old, new), f"line 2: {message}", 2)
 
     def test_a_damaged_heading_that_contains_the_name_of_a_command(self) -> None:
-        refused(
+        rejected(
             EXTENDED.split("\n", 1)[1].replace("Mapping", "map-ing"),
             "expected a known column, got 'map-ing'",
             1,
@@ -193,7 +193,7 @@ class TestRefusedHeadings:
             ("Address", "Adress_"),
             ("Mode", "Mde"),
         ):
-            refused(
+            rejected(
                 BUSYBOX.replace(old, new),
                 f"expected a known column, got '{new}'".replace("?", r"\?"),
                 2,
@@ -216,13 +216,13 @@ class TestRefusedHeadings:
         ],
     )
     def test_of_details(self, old: str, new: str, message: str) -> None:
-        refused(DETAIL.replace(old, new), message, 2)
+        rejected(DETAIL.replace(old, new), message, 2)
 
     def test_an_unknown_field_of_details_is_kept(self) -> None:
         assert [m.extra for m in smapskit.parse_pmap(DETAIL)] == [{"Tomorrow": 1}, {"Tomorrow": 0}]
 
 
-class TestRefusedRows:
+class TestRejectedRows:
     @pytest.mark.parametrize(
         ("old", "new"),
         [
@@ -236,16 +236,16 @@ class TestRefusedRows:
         if "103" in new:  # it is the name, by the heading
             assert smapskit.parse_pmap(text)[0].pathname == "0000000000002000 103:00002 a.out"
         else:
-            refused(text, "expected a row with the columns Address Kbytes RSS Dirty Mode", 3)
+            rejected(text, "expected a row with the columns Address Kbytes RSS Dirty Mode", 3)
 
     def test_rows_of_another_dialect(self) -> None:
         rows = BUSYBOX.split("\n", 2)[2]
-        refused(EXTENDED.split("\n")[1] + "\n" + rows, "expected a row with the columns", 2)
+        rejected(EXTENDED.split("\n")[1] + "\n" + rows, "expected a row with the columns", 2)
         details = "\n".join(DETAIL.split("\n")[2:])
-        refused(EXTENDED.split("\n")[1] + "\n" + details, "expected a row with the columns", 2)
+        rejected(EXTENDED.split("\n")[1] + "\n" + details, "expected a row with the columns", 2)
 
     def test_details_with_a_value_lost_or_gained(self) -> None:
-        refused(DETAIL.replace(" 352   4 ", " 352 "), "expected a row of -X with 4 values", 3)
+        rejected(DETAIL.replace(" 352   4 ", " 352 "), "expected a row of -X with 4 values", 3)
 
     @pytest.mark.parametrize(
         ("order", "message", "line"),
@@ -260,14 +260,14 @@ class TestRefusedRows:
     )
     def test_lines_in_another_order(self, order: tuple[int, ...], message: str, line: int) -> None:
         lines = EXTENDED.split("\n")
-        refused("\n".join(lines[at] for at in order), message, line)
+        rejected("\n".join(lines[at] for at in order), message, line)
 
     def test_a_second_heading(self) -> None:
         lines = EXTENDED.split("\n")
         lines.insert(2, "Address           Kbytes     PSS   Dirty Mode  Mapping")
-        refused("\n".join(lines), "expected one heading, before the rows", 3)
+        rejected("\n".join(lines), "expected one heading, before the rows", 3)
 
-    def test_remarks_after_the_totals_are_none(self) -> None:
+    def test_remarks_after_the_totals_are_not_headings(self) -> None:
         text = EXTENDED + "The Mode of the Mapping is odd\n$ \n"
         assert smapskit.parse_pmap(text).notes == (Note.TRAILING_TEXT,)
 
@@ -275,9 +275,9 @@ class TestRefusedRows:
     def test_the_unit_of_a_total(self, total: str) -> None:
         snapshot = smapskit.parse_pmap(f"00400000 4K r---- a\n{total}\n")
         assert snapshot.totals().size == 4
-        refused_total = total.replace("4", "5")
+        wrong_total = total.replace("4", "5")
         with pytest.raises(ParseError, match="size adds up to 5, got 4"):
-            smapskit.parse_pmap(f"00400000 4K r---- a\n{refused_total}\n")
+            smapskit.parse_pmap(f"00400000 4K r---- a\n{wrong_total}\n")
 
 
 class TestWithoutHeading:
@@ -310,13 +310,13 @@ class TestWithoutHeading:
     @pytest.mark.parametrize(
         "row", ["00400000 8K r-xp a", "00400000 8K r-x-- a", "00400000 8 r---- 00001000 fe:00 a"]
     )
-    def test_a_size_alone_is_no_guess(self, row: str) -> None:
+    def test_a_size_alone_is_not_a_guess(self, row: str) -> None:
         snapshot = smapskit.parse_pmap(row)
         assert (snapshot[0].size, snapshot[0].rss, snapshot.notes) == (8, None, ())
 
     @pytest.mark.parametrize("columns", ["4 2", "4 2 1 1", "4 2 1 1 1 1"])
     def test_modes_of_busybox_with_other_columns(self, columns: str) -> None:
-        refused(f"00400000 8 {columns} r-xp a", "expected a row such as", 1)
+        rejected(f"00400000 8 {columns} r-xp a", "expected a row such as", 1)
 
     @pytest.mark.parametrize(
         "rows",
@@ -331,14 +331,14 @@ class TestWithoutHeading:
         ],
     )
     def test_rows_that_disagree(self, rows: str) -> None:
-        refused(rows, "expected a row of .*, as the first one is", 2)
+        rejected(rows, "expected a row of .*, as the first one is", 2)
 
 
 @pytest.mark.parametrize("heading", ["", "Address Kbytes RSS Dirty Mode Mapping\n"])
 def test_totals_of_more_columns_than_the_rows_have(heading: str) -> None:
     text = f"{heading}00400000 8 7 4 r-x-- a\ntotal 8 7 4"
     assert smapskit.parse_pmap(f"{text} -\n").totals().size == 8
-    refused(f"{text} 1\n", "expected 3 totals, got 4", 2 + bool(heading))
+    rejected(f"{text} 1\n", "expected 3 totals, got 4", 2 + bool(heading))
 
 
 def test_a_shared_memory_segment_without_inode_is_printed_by_name() -> None:

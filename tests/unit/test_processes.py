@@ -1,4 +1,4 @@
-"""Texts of several processes, and live reads that only look so."""
+"""Texts of several processes, and torn reads of one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def any_parser(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.parametrize("file", FILES)
 class TestSeveral:
     @pytest.mark.parametrize("names", [NAMES, NAMES[::-1], ["sleep", "sleep"], [KINDS, "java"]])
-    def test_each_is_read_as_alone(self, file: str, names: list[str]) -> None:
+    def test_each_is_parsed_as_it_is_alone(self, file: str, names: list[str]) -> None:
         parse, parse_all = FILES[file]
         texts = [text_of(name, file) for name in names]
         found = parse_all(b"".join(texts))
@@ -60,7 +60,7 @@ class TestSeveral:
         assert [smapskit.format_smaps(s).encode("utf-8", "surrogateescape") for s in found] == texts
         assert all(snapshot.check() == [] for snapshot in found)
 
-    def test_one_is_refused_where_there_are_several(self, file: str) -> None:
+    def test_the_parser_of_one_process_rejects_several(self, file: str) -> None:
         parse, _ = FILES[file]
         first = text_of("java", file)
         line = first.count(b"\n") + 1
@@ -89,7 +89,7 @@ class TestSeveral:
 
 @pytest.mark.usefixtures("any_parser")
 class TestSmaps:
-    def test_what_follows_from_the_whole_text_is_noted_for_each(self) -> None:
+    def test_a_note_on_the_whole_text_is_on_each_process(self) -> None:
         text = (text_of("sleep", "smaps") + text_of("awk", "smaps")).replace(b"\n", b"\r\n")
         found = smapskit.parse_smaps_all(text)
         assert [s.notes for s in found] == [(Note.CRLF,)] * 2
@@ -108,7 +108,7 @@ class TestSmaps:
         assert [smapskit.format_smaps(s).encode() for s in found] == [new, old]
 
     @pytest.mark.parametrize("cut", [b"\nVmFlags", b"\nPss"])
-    def test_one_that_is_cut_within_its_last_record_is_refused(self, cut: bytes) -> None:
+    def test_one_truncated_within_its_last_record_is_rejected(self, cut: bytes) -> None:
         first = text_of("sleep", "smaps")
         first = first[: first.rindex(cut) + 1]
         text = first + text_of("awk", "smaps")
@@ -119,7 +119,7 @@ class TestSmaps:
         assert awk.mappings == smapskit.parse_smaps(text_of("awk", "smaps")).mappings
         assert len(sleep.notes) == 1
 
-    def test_a_stream_refuses_another_process_when_it_comes(self) -> None:
+    def test_a_stream_rejects_another_process_when_it_is_reached(self) -> None:
         text = text_of("sleep", "smaps") + text_of("awk", "smaps")
         mappings = smapskit.iter_mappings(io.BytesIO(text))
         count = len(smapskit.parse_smaps(text_of("sleep", "smaps")))
@@ -140,8 +140,8 @@ class TestSmaps:
         assert len(smapskit.load_frame([capture])) == sum(map(len, found))
 
 
-class TestWhatIsOneProcess:
-    """A boundary is a mapping wholly below the one before it, and nothing else."""
+class TestBoundaries:
+    """A boundary is a mapping completely below the one before it, and nothing else."""
 
     @pytest.mark.parametrize(
         "ranges",
@@ -154,7 +154,7 @@ class TestWhatIsOneProcess:
             [b"00000000-00000000", b"00000000-00001000"],
         ],
     )
-    def test_torn_reads_are(self, ranges: list[bytes]) -> None:
+    def test_torn_reads_are_one_process(self, ranges: list[bytes]) -> None:
         text = records(*ranges)
         assert len(smapskit.parse_smaps(text)) == len(ranges)
         assert len(smapskit.parse_smaps_all(text)) == 1
@@ -168,13 +168,13 @@ class TestWhatIsOneProcess:
             [b"7f00a000-7f00b000", b"00000000-00000000"],
         ],
     )
-    def test_wholly_below_is_not(self, ranges: list[bytes]) -> None:
+    def test_a_mapping_completely_below_begins_another(self, ranges: list[bytes]) -> None:
         text = records(*ranges)
         assert [len(s) for s in smapskit.parse_smaps_all(text)] == [1, 1]
         with pytest.raises(ParseError, match="expected one process"):
             smapskit.parse_smaps(text)
 
-    def test_one_that_is_cut_within_its_only_record_is_refused(self) -> None:
+    def test_one_truncated_within_its_only_record_is_rejected(self) -> None:
         whole = [records(range_) + b"Pss:                   4 kB\n" for range_ in (HIGH, LOW)]
         cut = records(MIDDLE)
         assert [len(s) for s in smapskit.parse_smaps_all(b"".join(whole))] == [1, 1]

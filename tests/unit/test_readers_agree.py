@@ -1,4 +1,4 @@
-"""Every way through smaps text returns the same values: by columns, by lines, in any chunks."""
+"""All readers of smaps text return the same values: by columns, by lines, in any chunks."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class TestReader:
             )
             assert parse_chunks(cut(text, read)) == parse_lines(text)
 
-    def test_a_chunk_with_other_fields_is_parsed_parse_lines(self) -> None:
+    def test_a_chunk_with_other_fields_is_parsed_line_by_line(self) -> None:
         odd = ALL_KINDS.replace(b"VmFlags:", b"Odd: text\nVmFlags:")
         text = b"".join([ALL_KINDS, odd, ALL_KINDS, ALL_KINDS, ALL_KINDS, ALL_KINDS])
         chunks = len(ALL_KINDS) - 100
@@ -152,7 +152,7 @@ class TestReader:
             )
             assert parse_chunks([text]) == parse_lines(text)
 
-    def test_an_unknown_field_with_another_unit_is_text_in_every_way(self) -> None:
+    def test_every_reader_returns_an_unknown_field_with_another_unit_as_text(self) -> None:
         head, *records = ALL_KINDS.split(b"Locked:")
         kb, plain = b"Warm:                  7 kB\n", b"Warm:            1048576\n"
         units = [kb, *[kb, plain, kb, kb, kb, plain] * len(records)]
@@ -195,7 +195,7 @@ class TestReader:
             b"7f00a000-7f00b000 r--p 00000000 fe:00 0          [rollup]",
         ],
     )
-    def test_a_wrong_header_is_rejected_in_every_way(self, header: bytes) -> None:
+    def test_every_reader_rejects_a_wrong_header(self, header: bytes) -> None:
         changed = ALL_KINDS + header + ALL_KINDS[ALL_KINDS.index(b"\n") :]
         line = ALL_KINDS.count(b"\n") + 1
         ways: list[Callable[[bytes], object]] = [

@@ -39,7 +39,7 @@ class TestFiles:
         assert Recording.load(tmp_path / name) == kept
         assert [file.name for file in tmp_path.iterdir()] == [name]
 
-    def test_of_a_file_cut_short_all_whole_samples(self, tmp_path: Path) -> None:
+    def test_all_complete_samples_of_a_truncated_file_are_loaded(self, tmp_path: Path) -> None:
         file = tmp_path / "run.csv"
         SHORT.save(file)
         text = file.read_text()
@@ -57,20 +57,20 @@ class TestFiles:
             ("# smapskit recording {}\nx,y\n", 2),
         ],
     )
-    def test_what_is_no_recording(self, text: str, line: int, tmp_path: Path) -> None:
+    def test_other_files_are_rejected(self, text: str, line: int, tmp_path: Path) -> None:
         (tmp_path / "x").write_text(text)
         with pytest.raises(ParseError, match="expected a recording") as caught:
             Recording.load(tmp_path / "x")
         assert caught.value.line_number == line
 
-    def test_a_figure_that_is_none_has_its_line(self, tmp_path: Path) -> None:
+    def test_an_error_in_a_value_has_its_line(self, tmp_path: Path) -> None:
         file = tmp_path / "x.csv"
         attrs.evolve(SHORT, rows=SHORT.rows[:2]).save(file)
         file.write_text(file.read_text().replace(",200,", ",many,"))
         with pytest.raises(ParseError, match="line 4: expected the values of a sample"):
             Recording.load(file)
 
-    def test_nothing_half_written_is_left(self, tmp_path: Path) -> None:
+    def test_no_partial_file_is_left(self, tmp_path: Path) -> None:
         folder = tmp_path / "there.csv"
         folder.mkdir()
         with pytest.raises(OSError, match=r"there\.csv"):
@@ -96,7 +96,7 @@ def test_as_a_picture() -> None:
     assert [text.get_text() for text in axes.texts] == [' half, "way"?there']
 
 
-def test_a_mark_stands_between_the_samples_around_it() -> None:
+def test_a_marker_is_between_the_samples_around_it() -> None:
     recording = Recording((row(0, 100), row(1, 200), row(2, 300)), pid=7)
     marked = recording.add_marker(1.5, "deployed").add_marker(0.5, "started")
     assert marked.markers == ((0.5, "started"), (1.5, "deployed"))
@@ -108,7 +108,7 @@ def test_a_mark_stands_between_the_samples_around_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["run.csv", PARQUET])
-def test_notes_stay_with_a_recording(name: str, tmp_path: Path) -> None:
+def test_notes_are_saved_with_a_recording(name: str, tmp_path: Path) -> None:
     recording = Recording((row(0, 100),), notes={"host": "db1", "limits": [1, 2.5, None]})
     recording.save(tmp_path / name)
     assert Recording.load(tmp_path / name) == recording

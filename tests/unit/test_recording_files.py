@@ -25,7 +25,7 @@ def make_row(seconds: float, group: str = "", marker: str = "", rss: int = 100) 
     return Sample(moment, seconds, 0.001, group, totals, marker)
 
 
-def test_each_row_of_an_earlier_release_counts(tmp_path: Path) -> None:
+def test_each_row_of_an_earlier_release_is_loaded(tmp_path: Path) -> None:
     recorded = (RECORDED / "sequential.csv").read_text()
     assert "sample_end" not in recorded
     file = tmp_path / "run.csv"
@@ -33,7 +33,7 @@ def test_each_row_of_an_earlier_release_counts(tmp_path: Path) -> None:
     assert len(Recording.load(file).rows) == recorded.count("\n") - 3
 
 
-def test_parquet_is_made_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_is_written_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     monkeypatch.setattr(storage, "_PARQUET_ROWS", 10)
@@ -113,7 +113,7 @@ def test_anything_else_is_one_line(
 
 
 @pytest.mark.parametrize("name", ["", ".", "/", "/dev/null", "no/such", "{tmp}"])
-def test_a_name_of_no_file_is_one_line(
+def test_a_path_that_cannot_be_read_is_one_line(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = name.format(tmp=tmp_path)
@@ -123,7 +123,7 @@ def test_a_name_of_no_file_is_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_parquet_of_others_and_damaged_parquet(tmp_path: Path) -> None:
+def test_other_and_damaged_parquet_files(tmp_path: Path) -> None:
     import pandas as pd  # noqa: PLC0415
 
     file = tmp_path / "x.parquet"

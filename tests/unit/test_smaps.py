@@ -30,7 +30,7 @@ RECORD = kernel_texts.record(FIELDS_6_18)
 
 class TestEachKernel:
     @pytest.mark.parametrize("kernel", kernel_texts.FIELDS)
-    def test_every_field_is_read_and_what_it_lacks_is_none(self, kernel: str) -> None:
+    def test_every_field_is_parsed_and_missing_ones_are_none(self, kernel: str) -> None:
         named, nameless = smapskit.parse_smaps(kernel_texts.text(kernel))
         names = kernel_texts.FIELDS[kernel].split()
         assert (named.size, named.rss, named.shared_clean, named.private_dirty) == (352, 100, 80, 8)
@@ -144,13 +144,13 @@ class TestNames:
         assert smapskit.parse_smaps(text)[0].pathname == "/x\r"
         assert smapskit.parse_frame(text)["pathname"][0] == "/x\r"
 
-    def test_a_wide_header_pushes_its_name_on(self) -> None:
+    def test_a_wide_header_moves_its_name_to_the_right(self) -> None:
         # 16-digit addresses, a long offset and a 64-bit inode reach over the column.
         wide = "ffffffffff600000-ffffffffff601000 --xp 123456789abc 103:02 18446744073709551615  /x"
         text = RECORD + kernel_texts.record(FIELDS_6_18, wide)
         assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
 
-    def test_of_wide_headers_alone_the_narrowest_tells_the_column(self) -> None:
+    def test_the_narrowest_of_wide_headers_determines_the_column(self) -> None:
         wide = "ffffffffff600000-ffffffffff601000 --xp 123456789abc 103:02 18446744073709551615  /x"
         exact = "7f0000000000-7f0000002000 --xs 123456789abc 103:02 18446744073709551615  /x"
         text = kernel_texts.record(["Rss"], exact) + kernel_texts.record(["Rss"], wide)
@@ -162,7 +162,7 @@ class TestNames:
         assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
 
 
-class TestOddities:
+class TestIrregularText:
     def test_fields_on_some_records_only(self) -> None:
         plain = ["Size", "Rss", "Locked"]
         text = kernel_texts.record(plain) + kernel_texts.record(
@@ -186,7 +186,7 @@ class TestOddities:
         assert snapshot[0].extra == {"Pages": 24, "Writeback": 3, "ksm_state": "on 5"}
         assert smapskit.format_smaps(snapshot) == text
 
-    def test_an_unknown_field_that_changes_its_kind_stays_as_it_is(self) -> None:
+    def test_an_unknown_field_of_another_type_is_kept_as_text(self) -> None:
         records = [RECORD + f"Odd: {value}\n" for value in ("24", "24 kB", "many", "007")]
         snapshot = smapskit.parse_smaps("".join(records))
         assert [m.extra["Odd"] for m in snapshot] == [24, "24 kB", "many", "007"]
@@ -210,7 +210,7 @@ class TestOddities:
                 frame = smapskit.parse_frame(raw)
             assert list(frame["Folios"]) == [str(value) for value in expected]
 
-    def test_no_two_records_share_an_extra(self) -> None:
+    def test_records_do_not_share_their_unknown_fields(self) -> None:
         folios = RECORD.replace("VmFlags:", "Folios:                4 kB\nVmFlags:")
         for text in (RECORD * 3, folios * 3):
             for found in (parse_uniform(text.encode()), parse_lines(text.encode())):
@@ -233,11 +233,11 @@ class TestOddities:
         assert smapskit.format_smaps(snapshot) == text
 
     @pytest.mark.parametrize("flags", ["VmFlags: ", "VmFlags:", "VmFlags:  "])
-    def test_an_empty_list_of_flags_is_not_an_unknown_one(self, flags: str) -> None:
+    def test_an_empty_list_of_flags_is_not_none(self, flags: str) -> None:
         (mapping,) = smapskit.parse_smaps(RECORD.replace("VmFlags: rd mr mw me ", flags))
         assert mapping.vm_flags == ()
 
-    def test_tabs_before_a_figure(self) -> None:
+    def test_tabs_before_a_number(self) -> None:
         text = RECORD.replace("THPeligible:           1", "THPeligible:\t\t1")
         assert smapskit.format_smaps(smapskit.parse_smaps(text)) == text
 
@@ -260,13 +260,13 @@ class TestOddities:
         assert len(snapshot.notes) == 2
 
     @pytest.mark.parametrize("mark", ["> ", ">> ", "    ", "> > "])
-    def test_a_quoting_mail(self, mark: str) -> None:
+    def test_quote_marks_of_a_mail(self, mark: str) -> None:
         quoted = "".join(f"{mark}{line}\n" for line in RECORD.splitlines())
         snapshot = smapskit.parse_smaps(quoted)
         assert snapshot.mappings == smapskit.parse_smaps(RECORD).mappings
         assert len(snapshot.notes) == 1
 
-    def test_no_last_newline_is_read_and_told(self) -> None:
+    def test_a_missing_last_newline_is_noted(self) -> None:
         snapshot = smapskit.parse_smaps(RECORD[:-1])
         assert snapshot.mappings == smapskit.parse_smaps(RECORD).mappings
         assert snapshot.notes == (Note.NO_NEWLINE,)
@@ -277,7 +277,7 @@ class TestOddities:
         assert snapshot.notes == (Note.EMPTY,)
         assert smapskit.format_smaps(snapshot) == ""
 
-    def test_an_empty_range_is_read_and_noted(self) -> None:
+    def test_an_empty_range_is_noted(self) -> None:
         text = RECORD.replace("-55f3e74b5000", "-55f3e745d000") + RECORD
         empty, mapping = snapshot = smapskit.parse_smaps(text)
         assert (empty.start, empty.end, empty.rss) == (mapping.start, mapping.start, 100)
@@ -387,7 +387,7 @@ class TestMalformed:
             ("\ud800", 1, "lone surrogate U+D800"),
         ],
     )
-    def test_is_refused_with_its_line(self, text: str | bytes, line: int, message: str) -> None:
+    def test_is_rejected_with_its_line(self, text: str | bytes, line: int, message: str) -> None:
         with pytest.raises(ParseError) as caught:
             smapskit.parse_smaps(text, source="a-file.txt")
         assert message in str(caught.value)
@@ -396,11 +396,11 @@ class TestMalformed:
         assert isinstance(caught.value, ValueError)
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
-    def test_other_types_are_no_text(self) -> None:
+    def test_other_types_are_rejected(self) -> None:
         with pytest.raises(TypeError, match="expected str or bytes, got int"):
             smapskit.parse_smaps(4)
 
-    def test_not_strict_a_cut_text_gives_its_whole_records_and_says_so(self) -> None:
+    def test_the_complete_records_of_a_truncated_text_if_not_strict(self) -> None:
         head_cut = smapskit.parse_smaps(RECORD[500:] + RECORD * 2, strict=False)
         tail_cut = smapskit.parse_smaps(RECORD * 2 + HEADER + "\n", strict=False)
         line_cut = smapskit.parse_smaps(RECORD * 2 + RECORD[:300], strict=False)
@@ -410,7 +410,7 @@ class TestMalformed:
         assert head_cut.notes == tail_cut.notes == (Note.TRUNCATED,)
         assert set(line_cut.notes) == {Note.NO_NEWLINE, Note.TRUNCATED}
 
-    def test_rows_that_were_visibly_cut_out_are_told(self) -> None:
+    def test_rows_that_were_visibly_omitted_are_noted(self) -> None:
         snapshot = smapskit.parse_smaps(f"{RECORD}[...]\n{RECORD}")
         assert len(snapshot) == 2
         assert snapshot.notes == (Note.ROWS_OMITTED,)
@@ -426,7 +426,7 @@ class TestMaps:
         ]
         assert smapskit.format_smaps(snapshot) == text
 
-    def test_fields_are_refused(self) -> None:
+    def test_fields_are_rejected(self) -> None:
         with pytest.raises(ParseError, match="use parse_smaps"):
             smapskit.parse_maps(RECORD)
 
@@ -468,20 +468,20 @@ class TestRollup:
         with pytest.raises(ParseError, match="expected one process, got 2: parse_rollup_all"):
             smapskit.parse_rollup(text)
 
-    def test_several_of_which_one_is_cut_are_refused(self) -> None:
+    def test_several_of_which_one_is_truncated_are_rejected(self) -> None:
         cut = self.TEXT[: self.TEXT.index("Pss_Shmem")]
         for text in (self.TEXT + cut, self.TEXT + cut + self.TEXT):
             with pytest.raises(ParseError, match="expected"):
                 smapskit.parse_rollup_all(text)
 
     @pytest.mark.parametrize("text", ["", RECORD, RECORD + TEXT])
-    def test_anything_else_is_refused(self, text: str) -> None:
+    def test_anything_else_is_rejected(self, text: str) -> None:
         with pytest.raises(ParseError, match="the one record of smaps_rollup"):
             smapskit.parse_rollup(text, source="x")
 
 
 class TestStream:
-    def test_gives_what_the_whole_text_gives(self, process_folder: Path) -> None:
+    def test_yields_the_records_of_the_text(self, process_folder: Path) -> None:
         path = process_folder / "smaps.txt"
         with path.open("rb") as lines:
             assert (
@@ -489,7 +489,7 @@ class TestStream:
                 == smapskit.parse_smaps(path.read_bytes()).mappings
             )
 
-    def test_takes_lines_as_they_come(self) -> None:
+    def test_yields_before_the_end_of_the_lines(self) -> None:
         endless = itertools.chain.from_iterable(itertools.repeat(RECORD.splitlines()))
         assert [m.rss for m in itertools.islice(smapskit.iter_mappings(endless), 3)] == [100] * 3
 
@@ -502,6 +502,6 @@ class TestStream:
             with pytest.raises(ParseError, match=f"line {len(lines)}: expected a field"):
                 next(mappings)
 
-    def test_a_whole_text_is_no_lines(self) -> None:
+    def test_a_whole_text_is_rejected(self) -> None:
         with pytest.raises(TypeError, match="parse_smaps reads that"):
             next(smapskit.iter_mappings(RECORD))

@@ -12,7 +12,7 @@ import smapskit
 from smapskit import InconsistencyKind, Note, Snapshot
 
 
-def test_a_snapshot_that_is_not_that_of_its_rollup_is_told(process_folder: Path) -> None:
+def test_check_reports_sums_that_differ_from_the_rollup(process_folder: Path) -> None:
     snapshot = smapskit.load(process_folder / "smaps.txt")
     rollup = smapskit.load_rollup(process_folder / "smaps_rollup.txt")
     assert snapshot.check(rollup) == []
@@ -35,7 +35,7 @@ class TestSnapshot:
         assert self.SNAPSHOT[1] in self.SNAPSHOT
         assert self.SNAPSHOT[1:3] == Snapshot(SMALL[1:3], pid=7, command="x")
 
-    def test_choices_are_of_the_same_process(self) -> None:
+    def test_filters_are_of_the_same_process(self) -> None:
         chosen = {
             "anonymous": self.SNAPSHOT.anonymous(),
             "file_backed": self.SNAPSHOT.file_backed(),
@@ -52,7 +52,7 @@ class TestSnapshot:
         }
         assert all(found.pid == 7 for found in chosen.values())
 
-    def test_its_sums_are_the_aggregates(self) -> None:
+    def test_its_sums_are_those_of_its_mappings(self) -> None:
         assert self.SNAPSHOT.totals() == smapskit.totals(SMALL)
         assert self.SNAPSHOT.shared_rss() == 2
         assert self.SNAPSHOT.group_by("perms") == smapskit.group_by(SMALL, "perms")
@@ -74,7 +74,7 @@ class TestSnapshot:
         assert snapshot[1:].totals().rss == 14
         assert attrs.evolve(snapshot, mappings=SMALL[:1]).totals().rss == 1
 
-    def test_check_names_what_contradicts_itself(self) -> None:
+    def test_check_reports_contradictions(self) -> None:
         parts = {"shared_clean": 1, "shared_dirty": 1, "private_clean": 1, "private_dirty": 1}
         torn = Snapshot(
             (
@@ -94,6 +94,6 @@ class TestSnapshot:
             ),
         ]
 
-    def test_a_person_can_read_it(self) -> None:
+    def test_representation(self) -> None:
         assert repr(self.SNAPSHOT) == "<Snapshot of 7 (x): 4 mappings, size 16 kB, rss 15 kB>"
         assert repr(self.SNAPSHOT[1]) == "<Mapping 1000-2000 rw-s '/bin/x': size 4 kB, rss 2 kB>"

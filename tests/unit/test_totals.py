@@ -12,7 +12,7 @@ from smapskit.model.mapping import COUNTERS, to_columns
 from smapskit.model.totals import GroupName, add_totals, group_columns
 
 
-def test_the_document_the_project_started_from() -> None:
+def test_the_first_document_of_the_project() -> None:
     text = (FIXTURES / "document-pmap-x.txt").read_text()
     snapshot = smapskit.parse_pmap(text)
     total = smapskit.totals(snapshot)
@@ -26,7 +26,7 @@ def test_the_document_the_project_started_from() -> None:
 
 
 class TestTotals:
-    def test_a_sum_is_over_those_that_know_the_field(self) -> None:
+    def test_a_sum_is_over_the_mappings_that_report_the_field(self) -> None:
         total = smapskit.totals([mapping(0, rss=4, pss=2), mapping(8192, rss=8)])
         assert (total.rss, total.pss, total.swap) == (12, 2, None)
         assert (total.count, total.size) == (2, 8)
@@ -50,7 +50,7 @@ class TestTotals:
             None,
         )
 
-    def test_any_iterable_will_do(self) -> None:
+    def test_any_iterable_is_accepted(self) -> None:
         assert smapskit.totals(mapping(n * 4096, rss=1) for n in range(3)).rss == 3
 
     def test_of_a_concatenation_is_the_sum(self, process_folder: Path) -> None:
@@ -118,6 +118,6 @@ class TestGroups:
         found = smapskit.group_by(SMALL, lambda m: m.perms.execute)
         assert {group: total.count for group, total in found.items()} == {True: 2, False: 2}
 
-    def test_by_something_else(self) -> None:
+    def test_by_an_unknown_name(self) -> None:
         with pytest.raises(ValueError, match="expected one of backing, sharing, perms, pathname"):
             smapskit.group_by(SMALL, "colour")  # type: ignore[call-overload]
