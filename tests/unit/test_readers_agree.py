@@ -177,7 +177,7 @@ class TestReader:
                 lambda parts: split_between_records(parts, len(record) - 100),
             )
             with pytest.raises(smapskit.ParseError, match="expected Locked, THPeligible next"):
-                by_columns([text])
+                parse_chunks([text])
 
     def test_an_error_has_its_line_in_the_whole_text(self) -> None:
         lines = (ALL_KINDS * 3).split(b"\n")
