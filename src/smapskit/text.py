@@ -44,7 +44,7 @@ def encode(text: object) -> bytes:
 
 def encode_lines(lines: Iterable[str | bytes]) -> Iterator[bytes]:
     """
-    Return the lines of an open file or a list as bytes, each with a line end.
+    Return the lines of an open file or a list as bytes.
 
     Raises:
         TypeError: at once, for a whole text.
@@ -52,8 +52,7 @@ def encode_lines(lines: Iterable[str | bytes]) -> Iterator[bytes]:
     if isinstance(lines, (str, bytes)):
         msg = "expected lines (an open file, a list), got one text; parse_smaps reads that"
         raise TypeError(msg)
-    encoded = map(encode, lines)
-    return (line if line.endswith(b"\n") else line + b"\n" for line in encoded)
+    return map(encode, lines)
 
 
 def decode(name: bytes) -> str:

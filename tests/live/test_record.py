@@ -261,3 +261,26 @@ class TestCommandLine:
         with pytest.raises(SystemExit):
             cli.main(["plot", "x.csv", "-o", "x.gif"])
         assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+
+
+def test_a_command_that_ends_at_once_leaves_no_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.csv"
+    words = [sys.executable, "-m", "smapskit", "record", "-o", str(file), "--", "true"]
+    run = subprocess.run(words, capture_output=True, text=True, check=False)
+    if run.returncode == 0:  # it was sampled before it ended
+        assert file.exists()
+    else:
+        assert (run.returncode, file.exists()) == (42, False)
+        assert run.stderr.startswith("smapskit: ")
+        assert run.stderr.count("\n") == 1
+
+
+def test_a_picture_never_replaces_its_recording(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    file = tmp_path / "run.png"
+    smapskit.record(os.getpid(), duration=0).save(file)
+    text = file.read_bytes()
+    words = [sys.executable, "-m", "smapskit", "plot", str(file)]
+    run = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (run.returncode, file.read_bytes()) == (1, text)
+    assert "expected another name for the picture" in run.stderr

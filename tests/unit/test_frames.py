@@ -255,3 +255,23 @@ def test_a_difference_as_a_frame() -> None:
 def test_backing_counts_in_pandas() -> None:
     counts = ALL_KINDS.to_frame()["backing"].value_counts()
     assert counts[Backing.SHMEM.value] == len([m for m in ALL_KINDS if m.backing is Backing.SHMEM])
+
+
+def test_text_of_an_unknown_field_that_is_not_utf_8() -> None:
+    text = b"1000-2000 rw-p 00000000 00:00 0 \nRss: 4 kB\nFoo: \xff\xfe\n"
+    frame = smapskit.parse_frame(text)
+    assert frame["Foo"].tolist() == ["\udcff\udcfe"]
+    assert smapskit.parse_smaps(text).to_frame()["Foo"].tolist() == ["\udcff\udcfe"]
+
+
+def test_unknown_fields_do_not_replace_the_columns_of_many_captures(tmp_path: Path) -> None:
+    capture = tmp_path / "capture"
+    capture.write_bytes(b"1000-2000 rw-p 00000000 00:00 0 \nRss: 4 kB\nsource: 7 kB\npid: 8 kB\n")
+    frame = smapskit.load_frame([capture, f"{tmp_path}/a\0b"])
+    assert frame["source"].tolist() == [str(capture)]
+    assert (frame["extra.source"].tolist(), frame["extra.pid"].tolist()) == ([7], [8])
+    assert list(frame.attrs["unreadable"]) == [f"{tmp_path}/a\0b"]
+    assert smapskit.Snapshot.from_frame(smapskit.parse_frame(capture.read_bytes()))[0].extra == {
+        "source": 7,
+        "pid": 8,
+    }

@@ -166,6 +166,22 @@ class TestReader:
         snapshot = smapskit.parse_smaps(text)
         assert smapskit.parse_smaps(smapskit.format_smaps(snapshot)).mappings == found
 
+    def test_fields_keep_their_order_across_chunks(self) -> None:
+        header = ALL_KINDS[: ALL_KINDS.index(b"\n") + 1]
+        line = b"%-16s%8d kB\n"
+        size, rss, pss, new = (line % (n + b":", 4) for n in (b"Size", b"Rss", b"Pss", b"New"))
+        text = (header + size + rss + pss + header + size + rss) * 4
+        text += (header + size + rss + new + pss) * 40
+        for length in (100, 300, 900, 2000, 1 << 20):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(
+                    reader,
+                    "split_between_records",
+                    lambda parts, length=length: split_between_records(parts, length),
+                )
+                snapshot = smapskit.parse_smaps(text)
+            assert smapskit.format_smaps(snapshot).encode() == text
+
     @pytest.mark.parametrize("full", [1, 2, 5])
     def test_a_last_record_without_its_last_fields_is_truncated(self, full: int) -> None:
         # A field with text: no record except the truncated one can be parsed by columns.
@@ -177,7 +193,9 @@ class TestReader:
                 "split_between_records",
                 lambda parts: split_between_records(parts, len(record) - 100),
             )
-            with pytest.raises(smapskit.ParseError, match="expected Locked, THPeligible, Name next"):
+            with pytest.raises(
+                smapskit.ParseError, match="expected Locked, THPeligible, Name next"
+            ):
                 parse_chunks([text])
 
     def test_an_error_has_its_line_in_the_whole_text(self) -> None:
@@ -215,6 +233,32 @@ class TestReader:
         text = ALL_KINDS[: ALL_KINDS.index(b"\n") + 1] + b"Rss: 4 kB\n" + names
         with pytest.raises(smapskit.ParseError, match="expected at most 256 different fields"):
             smapskit.parse_smaps(text)
+
+
+class TestLines:
+    def test_a_text_without_records_is_rejected_before_it_is_read_to_its_end(self) -> None:
+        read = 0
+
+        def garbage() -> Iterator[bytes]:
+            nonlocal read
+            while True:
+                read += 1
+                yield b"garbage without end\n"
+
+        with pytest.raises(smapskit.ParseError, match="line 1: expected a line like"):
+            next(smapskit.iter_mappings(garbage()))
+        assert read < 1_000_000
+
+    @pytest.mark.parametrize("cut", [9, 40])
+    def test_a_truncated_last_line_is_as_in_the_whole_text(self, cut: int) -> None:
+        text = ALL_KINDS[:-cut]
+        with pytest.raises(smapskit.ParseError):
+            list(smapskit.iter_mappings(text.splitlines(keepends=True)))
+        found = list(smapskit.iter_mappings(text.splitlines(keepends=True), strict=False))
+        assert found == list(smapskit.parse_smaps(text, strict=False))
+
+    def test_lines_may_have_no_line_ends(self) -> None:
+        assert tuple(smapskit.iter_mappings(ALL_KINDS.split(b"\n")[:-1])) == parse_lines(ALL_KINDS)
 
 
 class TestSums:

@@ -31,11 +31,12 @@ def run() -> None:
             status = end.code
         sys.stdout.flush()
     except KeyboardInterrupt as error:
-        from smapskit.cli import common  # noqa: PLC0415
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # before an import that takes time
+        notes = getattr(error, "__notes__", ())
+        if notes:
+            from smapskit.cli import common  # noqa: PLC0415
 
-        for note in getattr(error, "__notes__", ()):
-            common.print_error(KeyboardInterrupt(f"interrupted; {note}"))
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+            common.print_error(KeyboardInterrupt(f"interrupted; {'; '.join(notes)}"))
         signal.raise_signal(signal.SIGINT)
     except OSError as error:
         from smapskit.cli import common  # noqa: PLC0415

@@ -23,12 +23,19 @@ def run(words: Sequence[str]) -> int:
     try:
         figure = Recording.load(options.file).plot()
         picture = Path(options.output or Path(options.file).with_suffix(".png"))
+        _check_target(picture, options.file)
         with outfile.replacing(picture) as file:
             figure.savefig(file, format=picture.suffix[1:], dpi=150)
     except (SmapskitError, OSError, ImportError) as error:
         print_error(error)
         return FAILURE
     return 0
+
+
+def _check_target(picture: Path, recording: str) -> None:
+    if picture.exists() and picture.samefile(recording):
+        msg = "expected another name for the picture than that of the recording: use -o"
+        raise SmapskitError(msg)
 
 
 def build_parser() -> argparse.ArgumentParser:

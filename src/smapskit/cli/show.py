@@ -19,6 +19,7 @@ from smapskit.model.totals import GroupName
 from smapskit.version import __version__
 
 _DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
+_MAX_RC_SIZE = 1 << 20
 _MAX_ADDRESS = 2**64 - 1
 
 _DESCRIPTION = """\
@@ -40,7 +41,8 @@ def run(words: Sequence[str]) -> int:
             return _create_rc(options.create_rc)
         layout: LayoutName | Collection[str] = _layout(options.layouts)
         if options.rc:
-            text = Path(options.rc).read_text(encoding="utf-8", errors="surrogateescape")
+            with Path(options.rc).open(encoding="utf-8", errors="surrogateescape") as file:
+                text = file.read(_MAX_RC_SIZE)
             config = parse_rc(text, source=options.rc)
             layout = config.columns
             options.show_path ^= config.show_path

@@ -91,7 +91,7 @@ def _read(
     for path in paths:
         try:
             found += load_capture_frames(path, unit, strict=strict, limit=limit)
-        except (SmapskitError, OSError) as error:
+        except (SmapskitError, OSError, ValueError) as error:  # ValueError: a NUL in the path
             unreadable[path] = str(error)
         except MemoryError:
             unreadable[path] = f"{path}: not enough memory to read it"

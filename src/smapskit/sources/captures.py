@@ -177,11 +177,20 @@ def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
         msg = f"expected a path or an open file, got a number: use read({source}) for a process"
         raise TypeError(msg)
     name = _name(source)
-    if isinstance(source, (str, os.PathLike)):
-        with Path(source).open("rb") as file:
-            data = _read_to_end(file, limit)
-    else:
-        data = _read_to_end(source, limit)
+    try:
+        if isinstance(source, (str, os.PathLike)):
+            with Path(source).open("rb") as file:
+                data = _read_to_end(file, limit)
+        else:
+            data = _read_to_end(source, limit)
+    except ParseError as error:
+        raise ParseError(error.message, name, error.line_number) from None
+    except UnicodeDecodeError as error:  # a file opened as text
+        msg = f"expected a file opened in binary mode, or UTF-8 ({error.reason})"
+        raise ParseError(msg, name) from None
+    except OSError as error:
+        error.filename = error.filename or name
+        raise
     module = next((m for magic, m in _COMPRESSIONS.items() if data.startswith(magic)), None)
     if module is not None:
         limit = MAX_BYTES if limit is None else limit

@@ -51,6 +51,8 @@ COLUMNS: Final = tuple(
 )
 """The columns that every frame has, in order."""
 
+_RESERVED: Final = frozenset((*COLUMNS, *MAPPING_FIELDS, "pid", "time", "source"))
+"""Names that an unknown field does not get: attributes, the index and the source of `concat`."""
 _PREFIX_OF_EXTRA: Final = "extra."
 _PER_KB: Final[dict[Unit, int]] = {"kB": 1, "bytes": 1024}
 _MAX_INT64: Final = 2**63 - 1
@@ -222,7 +224,7 @@ class _FrameBuilder:
             for number, length in enumerate(self._lengths)
         ]
         if any(isinstance(array, list) for array in arrays):  # text in an unknown field
-            return _strings([v for array in arrays for v in _values(pd.Series(array))])
+            return _strings([value for array in arrays for value in _objects(array)])
         column = _concatenate_integers(arrays, dtype)
         return _in_unit(column, unit) if name in _SIZES else column
 
@@ -238,6 +240,10 @@ def _array(column: Any, dtype: Any) -> Any:
     mask = np.array([value is None for value in column], dtype=bool)
     filled = np.array([0 if value is None else value for value in column], dtype=dtype)
     return pd.arrays.IntegerArray(filled, mask)
+
+
+def _objects(array: Any) -> list[Any]:
+    return array if isinstance(array, list) else _values(pd.Series(array))
 
 
 def _concatenate(arrays: list[Any], dtype: Any) -> Any:
@@ -285,8 +291,8 @@ def _strings(values: Sequence[Any]) -> Any:
 
 
 def _column_of_extra(name: str) -> str:
-    """Return the column of an unknown field: its name, unless an attribute has it already."""
-    return _PREFIX_OF_EXTRA + name if name in COLUMNS or name in MAPPING_FIELDS else name
+    """Return the column of an unknown field: its name, unless another column has that name."""
+    return _PREFIX_OF_EXTRA + name if name in _RESERVED else name
 
 
 # ---- frames to records -------------------------------------------------------------------

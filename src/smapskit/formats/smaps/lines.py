@@ -240,10 +240,11 @@ class LineParser:
 
     def learn(self, styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes]]) -> None:
         """Learn the layout from records that were parsed otherwise."""
+        previous = None
         for style in styles:
             if style.name not in self.styles:
-                self.styles[style.name] = style
-                self._order.append(style.name)
+                self._learn_style(style, previous)
+            previous = style.name
         for header in headers:
             self._learn_header(header)
 
@@ -326,12 +327,16 @@ class LineParser:
     def _learn_field(self, record: RawRecord, name: str, style: FieldStyle) -> None:
         if len(self.styles) == MAX_FIELD_NAMES:
             raise self._error(f"expected at most {MAX_FIELD_NAMES} different fields, got {name}")
-        self.styles[name] = style
-        previous = record.names[-1] if record.names else None
+        self._learn_style(style, record.names[-1] if record.names else None)
+
+    def _learn_style(self, style: FieldStyle, previous: str | None) -> None:
+        """Learn the style of a field that comes after `previous` in its record."""
+        self.styles[style.name] = style
         if self._order and self._order[-1] == previous:
-            self._order.append(name)
+            self._order.append(style.name)
         else:
-            self._order.insert(0 if previous is None else self._order.index(previous) + 1, name)
+            position = 0 if previous is None else self._order.index(previous) + 1
+            self._order.insert(position, style.name)
 
     def _parse_known(self, field: KernelField, text: bytes) -> int | tuple[str, ...]:
         if field.unit == "codes":

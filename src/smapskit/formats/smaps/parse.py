@@ -153,9 +153,18 @@ def _join_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
         batch.append(line)
         size += len(line)
         if size >= CHUNK_SIZE:
-            yield b"".join(batch)
+            yield _join(batch, is_last=False)
             batch, size = [], 0
-    yield b"".join(batch)
+    yield _join(batch, is_last=True)
+
+
+def _join(lines: list[bytes], *, is_last: bool) -> bytes:
+    """Join lines with or without line ends; a last line without one, after others, is partial."""
+    text = b"".join(lines)
+    count = text.count(b"\n")
+    if count == len(lines) or (is_last and count and count == len(lines) - 1):
+        return text
+    return b"".join(line if line.endswith(b"\n") else line + b"\n" for line in lines)
 
 
 def _parse(text: str | bytes, file: ProcFile, source: str | None, *, strict: bool) -> Snapshot:

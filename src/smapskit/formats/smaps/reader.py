@@ -14,6 +14,7 @@ from typing import Final
 from smapskit.errors import ParseError
 from smapskit.formats.smaps.chunks import split_between_records
 from smapskit.formats.smaps.files import ProcFile
+from smapskit.formats.smaps.grammar import MAX_FIELD_NAMES
 from smapskit.formats.smaps.layout import Layout
 from smapskit.formats.smaps.lines import LineParser, columns_of_records
 from smapskit.formats.smaps.processes import Expected, process_starts
@@ -130,6 +131,10 @@ class ColumnReader:
         template = self._template or Template.learn(chunk, self._lines.file, self._lines.styles)
         if template is not None and self._lines.is_truncated(template.field_names):
             return None  # the only record of the chunk may be truncated
+        if template is not None and len(self._lines.styles.keys() | template.field_names) > (
+            MAX_FIELD_NAMES
+        ):
+            return None  # the line parser reports it
         columns = None if template is None else template.parse(chunk)
         if columns is not None and self._expected is Expected.ONE:
             previous = self._lines.previous_start

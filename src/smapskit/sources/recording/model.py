@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _MAX_INT64: Final = 2**63 - 1
+_MAX_SECONDS: Final = 10**10
 
 
 @attrs.frozen
@@ -65,10 +65,15 @@ class Sample:
         values = {name: _to_number(cells.get(name)) for name in NUMBERS}
         time = datetime.fromisoformat(cells["time"])
         seconds, read_seconds = float(cells["seconds"]), float(cells["reading"])
+        shared_rss = _to_number(cells["shared_rss"])
         if None in (values["count"], values["size"]):
             raise ValueError("no count or size")
-        if time.tzinfo is None or not math.isfinite(seconds) or not math.isfinite(read_seconds):
-            raise ValueError("no time with a time zone, or seconds that are not finite")
+        if shared_rss is None and values["rss"] is not None:
+            raise ValueError("no shared_rss")
+        if time.tzinfo is None:
+            raise ValueError("a time without a time zone")
+        if not (0 <= seconds <= _MAX_SECONDS and 0 <= read_seconds <= _MAX_SECONDS):
+            raise ValueError(f"seconds that are not between 0 and {_MAX_SECONDS}")
         shared_rss = _to_number(cells["shared_rss"])
         if shared_rss is None and values["rss"] is not None:
             raise ValueError("no shared_rss")

@@ -121,7 +121,7 @@ def record_to(
     _check_interval(interval)
     reader = _SumReader(pid, by)
     samples = reader.samples(interval, duration)
-    rows = next(samples)
+    rows = reader.first(samples)
     name = getattr(by, "__name__", "a function") if callable(by) else by
     recording = Recording((), pid, reader.command, interval, name)
     recorded: list[Sample] = []
@@ -208,6 +208,15 @@ class _SumReader:
         finally:
             if self._space is not None:
                 self._space.close()
+
+    def first(self, samples: Generator[list[Sample]]) -> list[Sample]:
+        """Return the first sample; a process without memory is an error."""
+        rows = next(samples)
+        if not rows:
+            samples.close()
+            msg = f"process {self._pid} has no memory map, or ended before the first sample"
+            raise ProcessNotFound(errno.ESRCH, msg, pid=self._pid)
+        return rows
 
     def _read(self) -> list[Sample]:
         now = datetime.now(UTC)

@@ -52,6 +52,7 @@ METADATA_TYPES: Final[dict[str, set[type]]] = {
 
 _MAGIC: Final = "# smapskit recording "
 _SAMPLE_END: Final = "sample_end"
+_MAX_CELL: Final = 2**31 - 1
 _JSON_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')
 _PARQUET_MAGIC: Final = b"PAR1"
 _PARQUET_ROWS: Final = 1 << 14
@@ -268,11 +269,15 @@ def load(
         if file.peek(len(_PARQUET_MAGIC)).startswith(_PARQUET_MAGIC):
             return _read_parquet(file, name, parse_row)
         with io.TextIOWrapper(file, encoding="utf-8", newline="\n") as text:
+            # The marker of an exec has the whole command line, of up to 2 MiB.
+            limit = csv.field_size_limit(_MAX_CELL)
             try:
                 metadata, rows = _read_csv(text, name, parse_row)
                 return metadata, list(rows)
             except UnicodeDecodeError as error:
                 raise ParseError(f"expected UTF-8 ({error.reason})", name) from None
+            finally:
+                csv.field_size_limit(limit)
 
 
 def file_state(path: Path) -> tuple[int, ...] | None:
