@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.marks import needs_linux
+from support.marks import needs_linux, requires
 from support.paths import FIXTURES, RECORDED
 from support.subjects import unmeasured
 
@@ -168,6 +168,7 @@ def test_ctrl_c_in_a_table_ends_it_by_its_signal(
 
 
 @live
+@requires("pyarrow")
 def test_ctrl_c_while_parquet_is_made_names_the_samples(sleeper: int, tmp_path: Path) -> None:
     program = (
         "import signal, smapskit.cli\nfrom smapskit.sources.recording import storage\n"

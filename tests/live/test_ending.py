@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.marks import RECORDING_NAMES
 from support.paths import TESTS
 
 import smapskit
@@ -311,7 +312,7 @@ class TestSample:
 
 
 class TestRecord:
-    @pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+    @pytest.mark.parametrize("name", RECORDING_NAMES)
     def test_exec_is_a_marker(
         self, name: str, sleeper: subprocess.Popen[str], tmp_path: Path
     ) -> None:
@@ -352,7 +353,7 @@ class TestRecord:
         assert [row.marker for row in seen[1]] == ["exec: sleep 1000", ""]
         assert (seen[0][0].totals.rss or 0) > 2 * (seen[1][1].totals.rss or 0)
 
-    @pytest.mark.parametrize("name", ["run.csv", "run.parquet"])
+    @pytest.mark.parametrize("name", RECORDING_NAMES)
     @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.EACCES])
     def test_an_error_is_raised_when_the_file_is_complete(
         self, name: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

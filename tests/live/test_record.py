@@ -12,7 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from support.marks import requires
+from support.marks import RECORDING_NAMES, requires
 
 import smapskit
 from smapskit import ProcessNotFound, Recording, Snapshot, cli
@@ -30,9 +30,6 @@ for step in range(12):
     time.sleep(0.1)
 os._exit(0)  # without freeing them, which a sample could see
 """
-
-
-PARQUET = pytest.param("run.parquet", marks=requires("pyarrow"))
 
 
 class TestSample:
@@ -111,7 +108,7 @@ class TestRecord:
             assert sample.totals.shared_rss == smapskit.read().shared_rss()
         assert (sample.totals.shared_rss or 0) >= 8
 
-    @pytest.mark.parametrize("name", ["run.csv", PARQUET])
+    @pytest.mark.parametrize("name", RECORDING_NAMES)
     def test_ctrl_c_is_raised_when_the_file_is_complete(self, name: str, tmp_path: Path) -> None:
         seen: list[Sample] = []
 
@@ -188,7 +185,7 @@ class TestCommandLine:
             assert (tmp_path / f"x{suffix}").read_bytes().startswith(magic)
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-    @pytest.mark.parametrize("name", ["run.csv", PARQUET])
+    @pytest.mark.parametrize("name", RECORDING_NAMES)
     def test_a_signal_completes_the_file(
         self, number: signal.Signals, name: str, tmp_path: Path
     ) -> None:
@@ -221,7 +218,12 @@ class TestCommandLine:
         ("words", "status", "message"),
         [
             (["-o", "{tmp}/x.csv", "999999999"], 42, "no process 999999999"),
-            (["-o", "{tmp}/x.parquet", "999999999"], 42, "no process 999999999"),
+            pytest.param(
+                ["-o", "{tmp}/x.parquet", "999999999"],
+                42,
+                "no process 999999999",
+                marks=requires("pyarrow"),
+            ),
             (["-o", "{tmp}/no/x.csv", "{pid}"], 1, "No such file or directory"),
             (["-o", "{tmp}/x.csv"], 1, "either one PID or -- and a COMMAND"),
             (["-o", "{tmp}/x.csv", "{pid}", "--", "true"], 1, "either one PID or"),

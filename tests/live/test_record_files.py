@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from support.marks import RECORDING_NAMES, requires
 from support.subjects import unmeasured
 
 import smapskit
@@ -23,7 +24,6 @@ from smapskit.sources import recording
 from smapskit.sources.recording import Sample, storage
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
-NAMES = ["run.csv", "run.parquet"]
 
 
 def make_row(seconds: float, group: str = "", marker: str = "", rss: int = 100) -> Sample:
@@ -43,7 +43,7 @@ def record(sleeper: int) -> Record:
 # ---- files of others -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDING_NAMES)
 class TestExistingFile:
     def test_is_rejected_before_a_command_is_started(
         self, name: str, record: Record, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -91,6 +91,7 @@ class TestExistingFile:
         assert len(list(tmp_path.iterdir())) == 1
 
 
+@requires("pyarrow")
 def test_a_file_that_appears_while_recording_is_not_replaced(
     record: Record, tmp_path: Path
 ) -> None:
@@ -108,7 +109,7 @@ def test_a_file_that_appears_while_recording_is_not_replaced(
     assert len(Recording.load(part).rows) > 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDING_NAMES)
 @pytest.mark.parametrize("options", [[], ["--force"]])
 def test_a_second_recorder_is_rejected(
     name: str, options: list[str], sleeper: int, tmp_path: Path
@@ -135,6 +136,7 @@ def test_a_second_recorder_is_rejected(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
+@requires("pyarrow")
 def test_samples_of_an_earlier_run_are_not_removed(record: Record, tmp_path: Path) -> None:
     earlier = [tmp_path / "run.parquet.part", tmp_path / "run.parquet.0a1b2c3d.part"]
     for file in earlier:
@@ -144,13 +146,14 @@ def test_samples_of_an_earlier_run_are_not_removed(record: Record, tmp_path: Pat
     assert len(list(tmp_path.iterdir())) == 3
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDING_NAMES)
 @pytest.mark.parametrize("user", [0, 65534])
 def test_files_of_root_are_private(name: str, user: int) -> None:
     if os.geteuid() != 0:
         pytest.skip("requires root, to record as root and as another user")
     program = (
-        "import ctypes, os, sys, smapskit, pandas, pyarrow.parquet\n"
+        "import ctypes, os, sys, smapskit, pandas\n"
+        "if sys.argv[3].endswith('parquet'): import pyarrow.parquet\n"
         "os.umask(0o022); os.chdir(sys.argv[2])\n"
         "if int(sys.argv[1]): os.setgroups([]); os.setuid(int(sys.argv[1]))\n"
         "ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: may read itself again\n"
@@ -198,7 +201,7 @@ def test_incomplete_samples_are_not_loaded(
 # ---- memory ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", RECORDING_NAMES)
 def test_no_sample_is_kept_in_memory_while_it_is_recorded(
     name: str, record: Record, tmp_path: Path
 ) -> None:
@@ -228,6 +231,7 @@ def test_rows_of_a_file_that_changed_are_an_error(record: Record, tmp_path: Path
 # ---- Parquet ---------------------------------------------------------------------------------
 
 
+@requires("pyarrow")
 def test_parquet_without_pyarrow_is_rejected_before_the_first_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -246,6 +250,7 @@ def test_parquet_without_pyarrow_is_rejected_before_the_first_sample(
     assert [path.name for path in tmp_path.iterdir()] == ["run.parquet"]
 
 
+@requires("pyarrow")
 def test_ctrl_c_while_converting_keeps_the_samples_and_names_their_file(
     record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +265,7 @@ def test_ctrl_c_while_converting_keeps_the_samples_and_names_their_file(
     assert len(Recording.load(part).rows) > 1
 
 
+@requires("pyarrow")
 def test_a_parquet_file_has_what_the_csv_file_has(record: Record, tmp_path: Path) -> None:
     def group(mapping: smapskit.Mapping) -> str:
         return ['=A1;,"\'x"', "'x", "", "NA"][mapping.start // 4096 % 4]

@@ -18,3 +18,7 @@ def requires(*packages: str) -> pytest.MarkDecorator:
     """Skip where one of these optional packages is not installed."""
     missing = [name for name in packages if importlib.util.find_spec(name) is None]
     return pytest.mark.skipif(bool(missing), reason=f"requires {', '.join(missing)}")
+
+
+RECORDING_NAMES = ["run.csv", pytest.param("run.parquet", marks=requires("pyarrow"))]
+"""Names of recordings, one for each format."""

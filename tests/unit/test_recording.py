@@ -8,7 +8,7 @@ from pathlib import Path
 import attrs
 import pandas as pd
 import pytest
-from support.marks import requires
+from support.marks import RECORDING_NAMES
 
 from smapskit import ParseError, Recording, Totals
 from smapskit.sources.recording import Sample
@@ -20,9 +20,6 @@ def row(seconds: float, rss: int, group: str = "", marker: str = "") -> Sample:
     return Sample(moment, seconds, 0.001, group, totals, marker)
 
 
-PARQUET = pytest.param("run.parquet", marks=requires("pyarrow"))
-
-
 SHORT = Recording(
     (row(0, 100), row(1, 200), row(1.5, 0, marker='half, "way"\nthere'), row(2, 300)),
     pid=7,
@@ -32,7 +29,7 @@ SHORT = Recording(
 
 
 class TestFiles:
-    @pytest.mark.parametrize("name", ["run.csv", PARQUET])
+    @pytest.mark.parametrize("name", RECORDING_NAMES)
     @pytest.mark.parametrize("kept", [SHORT, Recording(())], ids=["rows", "none"])
     def test_what_is_saved_is_loaded(self, name: str, kept: Recording, tmp_path: Path) -> None:
         kept.save(tmp_path / name)
@@ -107,7 +104,7 @@ def test_a_marker_is_between_the_samples_around_it() -> None:
         Recording(()).add_marker(1, "nothing began")
 
 
-@pytest.mark.parametrize("name", ["run.csv", PARQUET])
+@pytest.mark.parametrize("name", RECORDING_NAMES)
 def test_notes_are_saved_with_a_recording(name: str, tmp_path: Path) -> None:
     recording = Recording((row(0, 100),), notes={"host": "db1", "limits": [1, 2.5, None]})
     recording.save(tmp_path / name)

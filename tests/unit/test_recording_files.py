@@ -11,6 +11,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from support.marks import requires
 from support.paths import RECORDED
 
 import smapskit
@@ -33,6 +34,7 @@ def test_each_row_of_an_earlier_release_is_loaded(tmp_path: Path) -> None:
     assert len(Recording.load(file).rows) == recorded.count("\n") - 3
 
 
+@requires("pyarrow")
 def test_parquet_is_written_in_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow.parquet as pq  # noqa: PLC0415
 
@@ -96,7 +98,13 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("what", OTHERS)
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(what, marks=requires("pyarrow")) if "Parquet" in what else what
+        for what in OTHERS
+    ],
+)
 def test_anything_else_is_one_line(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -122,6 +130,7 @@ def test_a_path_that_cannot_be_read_is_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+@requires("pyarrow")
 def test_other_and_damaged_parquet_files(tmp_path: Path) -> None:
     import pandas as pd  # noqa: PLC0415
 
