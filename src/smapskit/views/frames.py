@@ -222,7 +222,7 @@ class _FrameBuilder:
             for number, length in enumerate(self._lengths)
         ]
         if any(isinstance(array, list) for array in arrays):  # text in an unknown field
-            return _strings([v for array in arrays for v in _values(pd.Series(array))])
+            return _strings([value for array in arrays for value in _plain_values(array)])
         column = _concatenate_integers(arrays, dtype)
         return _in_unit(column, unit) if name in _SIZES else column
 
@@ -238,6 +238,12 @@ def _array(column: Any, dtype: Any) -> Any:
     mask = np.array([value is None for value in column], dtype=bool)
     filled = np.array([0 if value is None else value for value in column], dtype=dtype)
     return pd.arrays.IntegerArray(filled, mask)
+
+
+def _plain_values(array: Any) -> list[Any]:
+    # Not a Series of text: pandas 3 would make it an Arrow array, which rejects other bytes
+    # than UTF-8.
+    return array if isinstance(array, list) else _values(pd.Series(array))
 
 
 def _concatenate(arrays: list[Any], dtype: Any) -> Any:
