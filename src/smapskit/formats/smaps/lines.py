@@ -231,7 +231,7 @@ class LineParser:
             if not self._has_records and not self._is_blank:
                 raise self._error(f"{EXPECTED_HEADER}, got none")
             return []
-        if self._is_truncated(record):
+        if self.is_truncated(record.names):
             names = ", ".join(self.names_before[len(record.names) :][:3]) or "its fields"
             self._reject_or_note(f"expected {names} next, got the end of the text")
             return []
@@ -259,7 +259,7 @@ class LineParser:
         if self.file.has_fields and not record.names:
             raise self._error("expected fields such as 'Rss: N kB', got another header line")
         self._record = None
-        if self.file is ROLLUP and self._is_truncated(record):  # each record is a process
+        if self.file is ROLLUP and self.is_truncated(record.names):  # each record is a process
             self._reject_or_note("expected the rest of a record, got another process")
             return []
         self.names_before = record.names
@@ -359,10 +359,11 @@ class LineParser:
             return decode(field[3])
         return int(number[1])
 
-    def _is_truncated(self, record: RawRecord) -> bool:
+    def is_truncated(self, names: list[str]) -> bool:
+        """Return whether the last record of a text has only the first fields of a record."""
         if not self.file.has_fields:
             return False
-        names, complete = record.names, self.names_before
+        complete = self.names_before
         return not names or (len(names) < len(complete) and complete[: len(names)] == names)
 
     def _skip_line(self, line: bytes) -> None:

@@ -127,7 +127,11 @@ class ColumnReader:
         if self._chunks_to_wait:
             self._chunks_to_wait -= 1
             return None
-        template = self._template or Template.learn(chunk, self._lines.file, self._lines.styles)
+        template = self._template
+        if template is None:
+            template = Template.learn(chunk, self._lines.file, self._lines.styles)
+            if template is not None and self._lines.is_truncated(template.field_names):
+                template = None  # if it is the last record, the line parser reports it
         columns = None if template is None else template.parse(chunk)
         if columns is not None and self._expected is Expected.ONE:
             previous = self._lines.previous_start
