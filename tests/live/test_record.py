@@ -206,6 +206,7 @@ class TestCommandLine:
         assert "samples in" in err
         assert len(Recording.load(file).rows) >= 3
 
+    @requires("pyarrow")
     def test_a_kill_loses_at_most_one_sample(self, tmp_path: Path) -> None:
         file = tmp_path / "run.parquet"
         run = subprocess.Popen(command("record", "-i", 0.05, "-o", file, os.getpid()))

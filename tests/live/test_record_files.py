@@ -152,7 +152,7 @@ def test_files_of_root_are_private(name: str, user: int) -> None:
     if os.geteuid() != 0:
         pytest.skip("requires root, to record as root and as another user")
     program = (
-        "import ctypes, os, sys, smapskit, pandas\n"
+        "import ctypes, os, sys, smapskit, pandas, smapskit.sources.recording\n"
         "if sys.argv[3].endswith('parquet'): import pyarrow.parquet\n"
         "os.umask(0o022); os.chdir(sys.argv[2])\n"
         "if int(sys.argv[1]): os.setgroups([]); os.setuid(int(sys.argv[1]))\n"

@@ -204,6 +204,20 @@ class TestFromText:
             chunks = [text[:99], text[99:200], text[200:]]
             assert_same(frames.from_columns(ColumnReader(SMAPS).columns(chunks)), expected)
 
+    def test_an_unknown_field_that_is_not_utf_8(self) -> None:
+        header, fields = b"0000%x000-0000%x000 rw-p 00000000 00:00 0 \n", b"Size:       4 kB\n"
+        values = [b"\xff", b" 7 kB", b"", b" text"]
+        text = b"".join(
+            header % (n, n + 1) + fields + (b"AAA:" + value + b"\n" if value else b"")
+            for n, value in enumerate(values, 1)
+        )
+        snapshot = smapskit.parse_smaps(text)
+        frame = snapshot.to_frame()
+        assert frame["AAA"].isna().tolist() == [False, False, True, False]
+        assert frame["AAA"].dropna().tolist() == ["\udcff", "7 kB", "text"]
+        assert_same(smapskit.parse_frame(text), frame)
+        assert len(smapskit.concat([snapshot, ALL_KINDS])) == 4 + len(ALL_KINDS)
+
     def test_errors_are_those_of_the_parser(self) -> None:
         with pytest.raises(smapskit.ParseError, match=r"a\.txt, line 1: expected a line like"):
             smapskit.parse_frame("hello", source="a.txt")

@@ -174,6 +174,7 @@ class TestBoundaries:
         with pytest.raises(ParseError, match="expected one process"):
             smapskit.parse_smaps(text)
 
+    @pytest.mark.usefixtures("any_parser")
     def test_one_truncated_within_its_only_record_is_rejected(self) -> None:
         whole = [records(range_) + b"Pss:                   4 kB\n" for range_ in (HIGH, LOW)]
         cut = records(MIDDLE)

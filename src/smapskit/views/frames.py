@@ -224,7 +224,7 @@ class _FrameBuilder:
             for number, length in enumerate(self._lengths)
         ]
         if any(isinstance(array, list) for array in arrays):  # text in an unknown field
-            return _strings([value for array in arrays for value in _objects(array)])
+            return _strings([value for array in arrays for value in _plain_values(array)])
         column = _concatenate_integers(arrays, dtype)
         return _in_unit(column, unit) if name in _SIZES else column
 
@@ -242,7 +242,9 @@ def _array(column: Any, dtype: Any) -> Any:
     return pd.arrays.IntegerArray(filled, mask)
 
 
-def _objects(array: Any) -> list[Any]:
+def _plain_values(array: Any) -> list[Any]:
+    # Not a Series of text: pandas 3 would make it an Arrow array, which rejects other bytes
+    # than UTF-8.
     return array if isinstance(array, list) else _values(pd.Series(array))
 
 

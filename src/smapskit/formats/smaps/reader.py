@@ -128,13 +128,11 @@ class ColumnReader:
         if self._chunks_to_wait:
             self._chunks_to_wait -= 1
             return None
-        template = self._template or Template.learn(chunk, self._lines.file, self._lines.styles)
-        if template is not None and self._lines.is_truncated(template.field_names):
-            return None  # the only record of the chunk may be truncated
-        if template is not None and len(self._lines.styles.keys() | template.field_names) > (
-            MAX_FIELD_NAMES
-        ):
-            return None  # the line parser reports it
+        template = self._template
+        if template is None:
+            template = Template.learn(chunk, self._lines.file, self._lines.styles)
+            if template is not None and not self._is_usable(template):
+                return None  # the line parser reports it, if it is an error
         columns = None if template is None else template.parse(chunk)
         if columns is not None and self._expected is Expected.ONE:
             previous = self._lines.previous_start
@@ -149,3 +147,10 @@ class ColumnReader:
         self._template, self._failures = template, 0
         self._lines.learn(template.styles, template.headers(chunk, self._lines.wants_headers))
         return columns
+
+    def _is_usable(self, template: Template) -> bool:
+        """Return whether a template is certain to be that of complete records."""
+        # The record that it was learned from may be the truncated last one of the text.
+        is_complete = not self._lines.is_truncated(template.field_names)
+        names = self._lines.styles.keys() | template.field_names
+        return is_complete and len(names) <= MAX_FIELD_NAMES
