@@ -382,6 +382,7 @@ def replay(path: Path, out: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_recorded_run_shows_what_the_experiment_claims(tmp_path: Path) -> None:
     ran = replay(RECORDED / "sequential.csv", tmp_path)
     assert ran.returncode == 0, ran.stdout + ran.stderr

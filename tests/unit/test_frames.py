@@ -184,6 +184,7 @@ class TestFromText:
 
     @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.data())
+    @pytest.mark.slow
     def test_any_text(self, data: st.DataObject) -> None:
         text = data.draw(strategies.smaps(uniform=True))
         if data.draw(st.booleans()):

@@ -62,6 +62,7 @@ def test_the_uniform_parser_never_reads_other_values(data: st.DataObject) -> Non
 
 @RELAXED
 @given(strategies.smaps(), strategies.smaps())
+@pytest.mark.slow
 def test_totals_of_a_concatenation_are_the_sum(one: bytes, other: bytes) -> None:
     parts = [smapskit.parse_smaps(text) for text in (one, other)]
     whole = smapskit.totals([*parts[0], *parts[1]])
@@ -90,6 +91,7 @@ READERS: list[Callable[[bytes], object]] = [
 
 @settings(RELAXED, max_examples=300)
 @given(st.data())
+@pytest.mark.slow
 def test_any_bytes_are_parsed_or_raise_a_parse_error(data: st.DataObject) -> None:
     seed = data.draw(st.one_of(st.sampled_from(SEEDS), strategies.smaps(), st.binary()))
     text = data.draw(strategies.mutated(seed))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from support.paths import FIXTURES
 
 import smapskit
@@ -13,6 +14,7 @@ CAPTURES = [p for p in sorted(FIXTURES.glob("*/*.txt")) if p.name != "smaps_roll
 
 
 class TestLoadFrames:
+    @pytest.mark.slow
     def test_has_the_rows_of_each_capture(self) -> None:
         frame = smapskit.load_frame(CAPTURES, "MiB")
         assert frame.attrs["unreadable"] == {}
@@ -23,6 +25,7 @@ class TestLoadFrames:
             assert part["start"].tolist() == expected["start"].tolist()
             assert part["rss"].fillna(-1).tolist() == expected["rss"].fillna(-1).tolist()
 
+    @pytest.mark.slow
     def test_many_captures_are_read_by_several_processes(self, tmp_path: Path) -> None:
         text = (FIXTURES / "sleep" / "smaps.txt").read_bytes()
         paths = [tmp_path / f"{number}.txt" for number in range(130)]
