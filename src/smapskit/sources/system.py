@@ -7,9 +7,9 @@ share: only PSS may be summed over processes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -140,7 +140,11 @@ def _read_processes(
     read: Callable[[int], object], proc: str | PathLike[str], progress: Progress | None
 ) -> dict[int, str]:
     """Call `read` for each process; return the reason by pid for those that cannot be read."""
-    pids = sorted(int(entry.name) for entry in Path(proc).glob("[0-9]*") if entry.name.isdecimal())
+    try:
+        # Not Path.glob(), which ignores errors such as too many open files from Python 3.13 on.
+        pids = sorted(int(name) for name in os.listdir(proc) if name.isdecimal())  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        pids = []
     if not pids:
         procfs.raise_no_procfs(proc)
     unreadable = {}
