@@ -60,7 +60,6 @@ class ColumnReader:
             first_line=first_line,
             names_before=names_before,
         )
-        self._expected = expected
         self._template: Template | None = None
         self._chunks_to_wait = 0
         self._failures = 0
@@ -134,7 +133,7 @@ class ColumnReader:
             if template is not None and not self._is_usable(template):
                 return None  # the line parser reports it, if it is an error
         columns = None if template is None else template.parse(chunk)
-        if columns is not None and self._expected is Expected.ONE:
+        if columns is not None and self._lines.expected is Expected.ONE:
             previous = self._lines.previous_start
             if any(process_starts([previous, *columns.start], [previous, *columns.end])):
                 return None  # the line parser reports it
