@@ -34,7 +34,7 @@ def parse_lines(text: bytes) -> Mappings:
     """Parse every record with the line parser."""
     parser = LineParser(SMAPS)
     records = parser.parse(split_lines(text)) + parser.finish()
-    return tuple(chain.from_iterable(map(build_mappings, columns_of_records(records))))
+    return tuple(chain.from_iterable(map(build_mappings, columns_of_records(records, SMAPS))))
 
 
 def parse_uniform(text: bytes) -> Mappings | None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from itertools import repeat
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import attrs
 
@@ -311,6 +311,17 @@ class Mapping(Usage):
         """Whether the name ends in the kernel's suffix for a deleted file (not proof)."""
         return is_deleted(self.pathname)
 
+    if not TYPE_CHECKING:  # type checkers would accept any name
+
+        def __getattr__(self, name: str) -> dict[str, int | str]:
+            # `build_mappings` leaves `extra` unset where a record has no such field: one dict per
+            # record made the garbage collector take a sixth of the time of `parse_smaps`.
+            if name != "extra":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            extra: dict[str, int | str] = {}
+            object.__setattr__(self, name, extra)
+            return extra
+
     def __repr__(self) -> str:
         name = f" {self.pathname!r}" if self.pathname else ""
         values = [("size", self.size), ("rss", self.rss), ("swap", self.swap or None)]
@@ -323,7 +334,11 @@ MAPPING_FIELDS: Final = tuple(field.name for field in attrs.fields(Mapping))
 
 _Draft: Final = attrs.make_class(
     "_Draft",
-    {f.name: attrs.field(default=None) for f in attrs.fields(Mapping) if f.name not in COUNTERS},
+    {
+        f.name: attrs.field(init=False) if f.name == "extra" else attrs.field(default=None)
+        for f in attrs.fields(Mapping)
+        if f.name not in COUNTERS
+    },
     bases=(Usage,),
     slots=True,
     eq=False,
@@ -359,9 +374,12 @@ def build_mappings(columns: Columns) -> list[Mapping]:
             values["size"],
             *(values.get(attribute) or repeat(None) for attribute in _VALUE_FIELDS),
             repeat(None) if columns.vm_flags is None else columns.vm_flags,
-            _extra_of_each(extra, len(columns)),
         )
     )
+    for mapping, row in zip(mappings, zip(*extra.values(), strict=True), strict=False):
+        present = {name: v for name, v in zip(extra, row, strict=True) if v is not None}
+        if present:
+            mapping.extra = present
     for mapping in mappings:
         mapping.__class__ = Mapping
     return mappings
@@ -388,15 +406,6 @@ def to_columns(mappings: Sequence[Mapping]) -> Columns:
         extra=columns_of_dicts([mapping.extra for mapping in mappings]),
         **values,
     )
-
-
-def _extra_of_each(extra: dict[str, list[Any]], count: int) -> list[dict[str, int | str]]:
-    if not extra:
-        return [{} for _ in range(count)]
-    return [
-        {name: value for name, value in zip(extra, row, strict=True) if value is not None}
-        for row in zip(*extra.values(), strict=True)
-    ]
 
 
 def describe_counters(record: Usage, *names: str) -> str:

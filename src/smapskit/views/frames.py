@@ -233,9 +233,10 @@ def _array(column: Any, dtype: Any) -> Any:
     """Return integers as an array, a masked one where values are missing; text as a list."""
     if isinstance(column, np.ndarray):
         return column.astype(dtype, copy=False)
-    if str in set(map(type, column)):  # 40,000 mappings: 5 to 10 ms less than isinstance()
+    types = set(map(type, column))  # 40,000 mappings: 5 to 10 ms less than isinstance()
+    if str in types:
         return list(column)
-    if None not in column:
+    if types <= {int}:
         return np.array(column, dtype=dtype)
     mask = np.array([value is None for value in column], dtype=bool)
     filled = np.array([0 if value is None else value for value in column], dtype=dtype)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any, Final
 
 import attrs
@@ -34,7 +35,7 @@ from smapskit.formats.smaps.layout import (
     learn_style,
 )
 from smapskit.formats.smaps.processes import Expected, begins_process
-from smapskit.model.columns import Cache, Columns, columns_of_dicts
+from smapskit.model.columns import Cache, Columns
 from smapskit.model.mapping import Device, KernelField
 from smapskit.model.notes import Note
 from smapskit.text import decode
@@ -60,15 +61,21 @@ class RawRecord:
     device: str
     inode: int
     pathname: str
-    names: list[str] = attrs.Factory(list)
-    """The kernel's names of its fields, in order."""
-    values: dict[str, Any] = attrs.Factory(dict)
-    """By attribute."""
-    extra: dict[str, int | str] = attrs.Factory(dict)
-    """By the kernel's name."""
+    fields: dict[str, Any] = attrs.Factory(dict)
+    """Values by the kernel's names, in order."""
+
+    def split(self, file: ProcFile) -> tuple[dict[str, Any], dict[str, int | str]]:
+        """Return the known fields by attribute, and the others by the kernel's name."""
+        known, extra = {}, {}
+        for name, value in self.fields.items():
+            if field := file.fields.get(name):
+                known[field.attribute] = value
+            else:
+                extra[name] = value
+        return known, extra
 
 
-def columns_of_records(records: Iterable[RawRecord]) -> Iterator[Columns]:
+def columns_of_records(records: Iterable[RawRecord], file: ProcFile) -> Iterator[Columns]:
     """
     Turn records into columns.
 
@@ -76,19 +83,20 @@ def columns_of_records(records: Iterable[RawRecord]) -> Iterator[Columns]:
     is one part for each run of records whose orders agree.
     """
     run: list[RawRecord] = []
+    layouts: dict[tuple[str, ...], None] = {}
     positions: dict[str, int] = {}
-    checked: set[tuple[str, ...]] = set()
     for record in records:
-        names = tuple(record.extra)
-        if names and names not in checked:
-            if not _add_in_order(names, positions):
-                yield _columns(run)
-                run, checked, positions = [], set(), {}
-                _add_in_order(names, positions)
-            checked.add(names)
+        names = tuple(record.fields)
+        if names not in layouts:
+            unknown = [name for name in names if name not in file.fields]
+            if not _add_in_order(unknown, positions):
+                yield _columns(run, file, layouts)
+                run, layouts, positions = [], {}, {}
+                _add_in_order(unknown, positions)
+            layouts[names] = None
         run.append(record)
     if run:
-        yield _columns(run)
+        yield _columns(run, file, layouts)
 
 
 def _add_in_order(names: Iterable[str], positions: dict[str, int]) -> bool:
@@ -102,8 +110,19 @@ def _add_in_order(names: Iterable[str], positions: dict[str, int]) -> bool:
     return True
 
 
-def _columns(records: Sequence[RawRecord]) -> Columns:
-    values = columns_of_dicts([record.values for record in records])
+def _columns(
+    records: Sequence[RawRecord], file: ProcFile, layouts: Iterable[tuple[str, ...]]
+) -> Columns:
+    """Turn records into columns; `layouts` has the names of their fields."""
+    rows = [record.fields for record in records]
+    values: dict[str, list[Any]] = {}
+    extra: dict[str, list[Any]] = {}
+    for name in dict.fromkeys(chain.from_iterable(layouts)):
+        column = list(map(dict.get, rows, repeat(name)))
+        if field := file.fields.get(name):
+            values[field.attribute] = column
+        else:
+            extra[name] = column
     sizes = values.get("size") or [None] * len(records)
     values["size"] = [
         (record.end - record.start) // 1024 if size is None else size
@@ -119,7 +138,7 @@ def _columns(records: Sequence[RawRecord]) -> Columns:
         pathname=[record.pathname for record in records],
         vm_flags=values.pop("vm_flags", None),
         values=values,
-        extra=columns_of_dicts([record.extra for record in records]),
+        extra=extra,
     )
 
 
@@ -146,7 +165,7 @@ class LineParser:
         self._order: list[str] = []
         self._headers: list[re.Match[bytes]] = []
         # Most field lines occur again in other records: what they mean is cached.
-        self._seen: dict[bytes, tuple[str, str, Any]] = {}
+        self._seen: dict[bytes, tuple[str, Any]] = {}
         self.before_error: list[RawRecord] = []
         """The records that were complete when `parse` raised an error."""
         self._record: RawRecord | None = None
@@ -180,10 +199,9 @@ class LineParser:
         first = self._number + 1
         for number, line in enumerate(lines, first):
             if record is not None and line in seen:
-                name, key, value = seen[line]
-                if key not in record.values:
-                    record.values[key] = value
-                    record.names.append(name)
+                name, value = seen[line]
+                if name not in record.fields:
+                    record.fields[name] = value
                     continue
             self._number, self._line = number, line
             try:
@@ -231,11 +249,12 @@ class LineParser:
             if not self._has_records and not self._is_blank:
                 raise self._error(f"{EXPECTED_HEADER}, got none")
             return []
-        if self.is_truncated(record.names):
-            names = ", ".join(self.names_before[len(record.names) :][:3]) or "its fields"
-            self._reject_or_note(f"expected {names} next, got the end of the text")
+        names = list(record.fields)
+        if self.is_truncated(names):
+            missing = ", ".join(self.names_before[len(names) :][:3]) or "its fields"
+            self._reject_or_note(f"expected {missing} next, got the end of the text")
             return []
-        self.names_before = record.names
+        self.names_before = names
         return [record]
 
     def learn(self, styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes]]) -> None:
@@ -257,13 +276,14 @@ class LineParser:
         record = self._record
         if record is None:
             return []
-        if self.file.has_fields and not record.names:
+        names = list(record.fields)
+        if self.file.has_fields and not names:
             raise self._error("expected fields such as 'Rss: N kB', got another header line")
         self._record = None
-        if self.file is ROLLUP and self.is_truncated(record.names):  # each record is a process
+        if self.file is ROLLUP and self.is_truncated(names):  # each record is a process
             self._reject_or_note("expected the rest of a record, got another process")
             return []
-        self.names_before = record.names
+        self.names_before = names
         return [record]
 
     def _begin_record(self, header: re.Match[bytes]) -> RawRecord:
@@ -306,28 +326,26 @@ class LineParser:
         if not self.file.has_fields:
             raise self._error(f"{EXPECTED_HEADER}, got a field: use parse_smaps")
         known = self.file.fields.get(name)
-        target: dict[str, Any]
         value: Any
         if known is None:
-            target, key, value = record.extra, name, self._parse_unknown(name, field)
+            value = self._parse_unknown(name, field)
         else:
-            target, key, value = record.values, known.attribute, self._parse_known(known, field[3])
-        if key in target:
-            if target[key] != value:
+            value = self._parse_known(known, field[3])
+        if name in record.fields:
+            if record.fields[name] != value:
                 raise self._error(f"expected {name} once in a record, got another {name}")
             self._note(Note.DUPLICATE_FIELD)
             return
         if name not in self.styles:
             self._learn_field(record, name, learn_style(name, field, known))
-        target[key] = value
-        record.names.append(name)
-        if known is not None and len(self._seen) < _MAX_CACHED_LINES:
-            self._seen[self._line] = (name, key, value)
+        record.fields[name] = value
+        if len(self._seen) < _MAX_CACHED_LINES:
+            self._seen[self._line] = (name, value)
 
     def _learn_field(self, record: RawRecord, name: str, style: FieldStyle) -> None:
         if len(self.styles) == MAX_FIELD_NAMES:
             raise self._error(f"expected at most {MAX_FIELD_NAMES} different fields, got {name}")
-        self._learn_style(style, record.names[-1] if record.names else None)
+        self._learn_style(style, next(reversed(record.fields), None))
 
     def _learn_style(self, style: FieldStyle, previous: str | None) -> None:
         """Learn the style of a field that comes after `previous` in its record."""
@@ -368,7 +386,7 @@ class LineParser:
         """Return whether a next record with these fields is truncated if the text ends there."""
         if not self.file.has_fields:
             return False
-        complete = self.names_before if self._record is None else self._record.names
+        complete = self.names_before if self._record is None else list(self._record.fields)
         return not names or (len(names) < len(complete) and complete[: len(names)] == names)
 
     def _skip_line(self, line: bytes) -> None:

@@ -107,10 +107,11 @@ def parse_rollup_all(
     if not records or any(record.pathname != ROLLUP_NAME for record in records):
         msg = f"expected the one record of smaps_rollup, whose header ends in {ROLLUP_NAME}"
         raise ParseError(msg, source)
-    return [
-        Rollup(start=record.start, end=record.end, extra=record.extra, **record.values)
-        for record in records
-    ]
+    rollups = []
+    for record in records:
+        values, extra = record.split(ROLLUP)
+        rollups.append(Rollup(start=record.start, end=record.end, extra=extra, **values))
+    return rollups
 
 
 def read_snapshot(chunks: Iterable[bytes], file: ProcFile, source: str | None) -> Snapshot:

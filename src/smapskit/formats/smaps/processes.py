@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import compress, count, islice
 
 
 class Expected(enum.Enum):
@@ -35,8 +35,8 @@ def begins_process(start: int, end: int, previous_start: int) -> bool:
 
 def process_starts(starts: Sequence[int], ends: Sequence[int]) -> Iterator[int]:
     """Yield the positions of all mappings, except the first, that begin another process."""
-    # map() compares in C: 40,000 mappings take 2 ms, a call for each of them 8 ms.
-    candidates = map(int.__le__, islice(ends, 1, None), starts)
-    for row, is_lower in enumerate(candidates, 1):
-        if is_lower and begins_process(starts[row], ends[row], starts[row - 1]):
+    # map() and compress() run in C: 40,000 mappings take 2 ms, a loop takes 8 ms.
+    are_lower = map(int.__le__, islice(ends, 1, None), starts)
+    for row in compress(count(1), are_lower):
+        if begins_process(starts[row], ends[row], starts[row - 1]):
             yield row

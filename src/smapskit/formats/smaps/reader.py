@@ -112,12 +112,12 @@ class ColumnReader:
                 try:
                     records = self._lines.parse(lines, is_partial=not self._ends_in_newline)
                 except ParseError:
-                    yield from columns_of_records(self._lines.before_error)
+                    yield from columns_of_records(self._lines.before_error, self._lines.file)
                     raise
-            yield from columns_of_records(records)
+            yield from columns_of_records(records, self._lines.file)
             if columns is not None:
                 yield columns
-        yield from columns_of_records(self._lines.finish())
+        yield from columns_of_records(self._lines.finish(), self._lines.file)
 
     def _parse_uniform(self, chunk: bytes) -> Columns | None:
         """Parse a chunk by columns; None where it must be parsed line by line."""

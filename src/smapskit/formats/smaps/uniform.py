@@ -128,10 +128,9 @@ class Template:
             for texts, group in zip(headers, groups, strict=True):
                 texts[row] = group
             for name, column in numbers.items():
-                field = self._file.fields.get(name)
-                column[row] = record.values[field.attribute] if field else record.extra[name]
+                column[row] = record.fields[name]
             if vm_flags is not None:
-                vm_flags[row] = record.values["vm_flags"]
+                vm_flags[row] = record.fields[VM_FLAGS_FIELD]
         return self._columns(headers, numbers, vm_flags)
 
     def _columns(
@@ -179,11 +178,10 @@ class Template:
         parser = LineParser(self._file)
         parser.learn(self.styles, ())
         record = _parse_single(text.split(b"\n")[:-1], parser)
-        if record is None or record.names != self.field_names:
+        if record is None or list(record.fields) != self.field_names:
             return None
-        if not all(isinstance(value, int) for value in record.extra.values()):
-            return None
-        return record
+        are_numbers = all(isinstance(record.fields[name], int) for name in self._names)
+        return record if are_numbers else None
 
     def _numbers(self, bodies: bytes, count: int) -> dict[str, NDArray[np.int64]] | None:
         """Parse the numbers of `count` records; None if anything but digits differs."""
@@ -260,7 +258,7 @@ def _learn_styles(chunk: bytes, file: ProcFile) -> list[FieldStyle] | None:
         begin = end + 1
     parser = LineParser(file)
     record = _parse_single(lines, parser)
-    return None if record is None else [parser.styles[name] for name in record.names]
+    return None if record is None else [parser.styles[name] for name in record.fields]
 
 
 def _parse_single(lines: list[bytes], parser: LineParser) -> RawRecord | None:
@@ -270,5 +268,5 @@ def _parse_single(lines: list[bytes], parser: LineParser) -> RawRecord | None:
     except ParseError:
         return None
     # A field that occurs twice has more lines than names.
-    is_single = len(records) == 1 and len(records[0].names) == len(lines) - 1
+    is_single = len(records) == 1 and len(records[0].fields) == len(lines) - 1
     return records[0] if is_single and not parser.notes else None
