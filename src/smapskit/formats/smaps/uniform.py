@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError
@@ -140,12 +140,11 @@ class Template:
         vm_flags: list[Any] | None,
     ) -> Columns | None:
         starts, ends, perms, offsets, devices, inodes, names = headers
-        start = [int(text, 16) for text in starts]
-        end = [int(text, 16) for text in ends]
-        # Most mappings have offset and inode 0: a lookup takes a third of a conversion.
-        to_offset = Cache[bytes, int](lambda text: int(text, 16))
-        to_inode = Cache[bytes, int](int)
-        inode = [to_inode[text] for text in inodes]
+        # Not cached: offsets of a file are distinct, and a miss takes five times as long.
+        start, end, offset = (
+            list(map(int, texts, repeat(16))) for texts in (starts, ends, offsets)
+        )
+        inode = list(map(int, inodes))
         # The line parser reports these.
         if (
             any(map(int.__ge__, start, end))
@@ -163,7 +162,7 @@ class Template:
         return Columns(
             start=start,
             end=end,
-            offset=[to_offset[text] for text in offsets],
+            offset=offset,
             inode=inode,
             perms=[decode_perms[text] for text in perms],
             device=[decode_device[text] for text in devices],
