@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support.paths import PROCESSES, TESTS
 from support.subjects import ALL_MAPPING_KINDS, Start
 
@@ -23,7 +24,11 @@ def _has_pmap_4() -> bool:
     return "procps-ng 4." in version.stdout
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    # Fewer generated inputs in the quick run: with -m slow there are as many as by default.
+    settings.register_profile("quick", max_examples=40)
+    if "slow" not in config.option.markexpr and not config.getoption("--hypothesis-profile"):
+        settings.load_profile("quick")
     # Shells start background jobs with SIGINT ignored, and their children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

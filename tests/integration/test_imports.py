@@ -5,10 +5,10 @@ from __future__ import annotations
 import graphlib
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support import import_graph
+from support.paths import PROCESSES
 from support.subjects import unmeasured
 
 import smapskit
@@ -68,9 +68,9 @@ def test_the_list_of_late_imports_is_current() -> None:
         "import smapskit; smapskit.load(TEXT).totals()",
     ],
 )
-def test_neither_pandas_nor_numpy_is_loaded(code: str, process_folder: Path) -> None:
-    path = str(process_folder / "smaps.txt")
-    code = code.replace("TEXT", repr(path)) + "\nimport sys; print(*sys.modules, file=sys.stderr)"
+def test_neither_pandas_nor_numpy_is_loaded(code: str) -> None:
+    lines = [code.replace("TEXT", repr(str(folder / "smaps.txt"))) for folder in PROCESSES]
+    code = "\n".join([*dict.fromkeys(lines), "import sys; print(*sys.modules, file=sys.stderr)"])
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"pandas", "numpy"}.isdisjoint(run.stderr.split())
     assert "smapskit" in run.stderr.split()
