@@ -37,7 +37,9 @@ def test_a_capture_is_complete(name: str) -> None:
     snapshot = _load(name)
     assert not snapshot.notes
     assert any(mapping.pathname == "[stack]" for mapping in snapshot)
-    assert snapshot.totals().rss > 10_000
+    rss = snapshot.totals().rss
+    assert rss is not None
+    assert rss > 10_000
 
 
 def test_addresses_that_the_program_printed_are_resident(name: str) -> None:
