@@ -1,9 +1,9 @@
 """
 A pytest fixture that asserts how much memory a test may add to the process.
 
-Load it with `pytest_plugins = ["smapskit.pytest_plugin"]` in the conftest.py of the root folder, or
-with `pytest -p smapskit.pytest_plugin`. It is not registered as an entry point: pytest would load
-it in every run, and rewrite the assertions of all modules of this package.
+pytest finds it by the entry point of the package. Until a test requests the fixture, only the names
+of the package are loaded: neither attrs nor NumPy nor pandas. `-p no:smapskit.pytest_plugin` turns
+it off.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Run:
 
     def __call__(self, tests: str) -> pytest.RunResult:
         self.pytester.makepyfile(HEAD + tests)
-        return self.pytester.runpytest_subprocess("-p", "smapskit.pytest_plugin", "-rs")
+        return self.pytester.runpytest_subprocess("-rs")
 
 
 def test_growth_within_the_limit_passes(run: Run) -> None:
@@ -193,7 +193,7 @@ def test_growth(memory_growth):
     assert False
 """)
     script = 'mount -t tmpfs none /proc && exec "$@"'
-    pytest_ = [sys.executable, "-m", "pytest", "-p", "smapskit.pytest_plugin", "-rs"]
+    pytest_ = [sys.executable, "-m", "pytest", "-rs"]
     ran = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", *pytest_],
         capture_output=True,
@@ -208,9 +208,10 @@ def test_growth(memory_growth):
     assert "memory_growth requires /proc/self/smaps" in ran.stdout
 
 
-def test_the_plugin_is_loaded_only_when_requested(pytester: pytest.Pytester) -> None:
+def test_pytest_finds_the_fixture_of_an_installed_package(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_growth(memory_growth): pass")
-    result = pytester.runpytest_subprocess()
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess("-p", "no:smapskit.pytest_plugin")
     result.stdout.fnmatch_lines(["*fixture 'memory_growth' not found"])
 
 
