@@ -293,6 +293,14 @@ class TestPasted:
         assert snapshot[1].pathname == "[ anon ]"
         assert snapshot.notes == (Note.REMARK,)
 
+    @pytest.mark.parametrize(("mode", "notes"), [("rw-s-", (Note.ASSUMED_SHMEM,)), ("rw---", ())])
+    def test_a_row_that_is_assumed_to_be_shared_memory(
+        self, mode: str, notes: tuple[Note, ...]
+    ) -> None:
+        snapshot = smapskit.parse_pmap(f"1:   x\n00007f0000000000      4K {mode} zero (deleted)\n")
+        assert snapshot.notes == notes
+        assert (snapshot[0].backing is smapskit.Backing.SHMEM) == bool(notes)
+
 
 class TestRejected:
     def test_a_wrong_sum_unless_strict_is_false(self) -> None:

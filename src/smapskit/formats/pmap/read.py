@@ -27,6 +27,7 @@ from smapskit.formats.pmap.dialects import (
 )
 from smapskit.formats.pmap.headings import is_heading, split_heading
 from smapskit.formats.pmap.rows import Table, table_of_heading, table_of_row
+from smapskit.model.backing import PMAP_ZERO
 from smapskit.model.mapping import Mapping, kernel_fields
 from smapskit.model.notes import Note, total_differs
 from smapskit.model.snapshot import Snapshot
@@ -168,6 +169,8 @@ class _Section:
             self._check_limits(mappings)
             mappings = self._drop_duplicated_rows(mappings)
             self._notes += self._table.notes
+            if any(mapping.pathname == PMAP_ZERO and mapping.is_shared for mapping in mappings):
+                self._note(Note.ASSUMED_SHMEM)
             if self._total is not None:
                 self._check_totals(*self._total, self._table, mappings, previous_sums)
         return Snapshot(
