@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from smapskit.errors import ParseError
 from smapskit.formats import paste
+from smapskit.formats.foreign import reject_solaris
 from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.dialects import (
     DIALECTS,
@@ -33,7 +34,8 @@ from smapskit.model.notes import Note, total_differs
 from smapskit.model.snapshot import Snapshot
 from smapskit.text import decode, encode
 
-_EXPECTED_ROW = "expected a row such as '00007f3f92355000    352       4       0 r---- a.out'"
+ROW_EXAMPLE: Final = "00007f3f92355000 352K r---- a.out"
+_EXPECTED_ROW = f"expected a row such as '{ROW_EXAMPLE}'"
 # The beginning of a listing. A row of -X is not matched: its indent belongs to the table.
 _FIRST_ROW = re.compile(
     rb"[0-9]{1,10}:(?:[ \t\r\n]|\Z)|Address[ \t]+Kbytes|[0-9a-f]{8,16}[ \t]+(?:[0-9]|-[ \t])"
@@ -81,6 +83,7 @@ def parse_pmaps(
         data, notes = strip_paste_artifacts(encode(text), _FIRST_ROW)
     except ParseError as error:
         raise ParseError(error.message, source, error.line_number) from None
+    reject_solaris(data, source)
     sections = [_Section(source, notes, strict=strict)]
     for number, line in enumerate(data.split(b"\n"), 1):
         section = sections[-1]
@@ -183,8 +186,6 @@ class _Section:
         )
 
     def _table_of_heading(self, words: Sequence[str], number: int, line: bytes) -> Table:
-        if re.search(rb"\bMapped File\b", line):
-            raise self._error("expected a Linux pmap's table, got Solaris's", number, line)
         try:
             return table_of_heading(words, line, DIALECTS)
         except ParseError as error:
