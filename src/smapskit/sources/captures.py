@@ -12,7 +12,6 @@ import importlib
 import io
 import os
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
@@ -20,7 +19,7 @@ from smapskit.errors import ParseError, Unsupported
 from smapskit.formats.foreign import SNIFF_BYTES, foreign_error, reject_binary
 from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.read import ROW_EXAMPLE, parse_pmaps
-from smapskit.formats.smaps.grammar import FIELD, HEADER, HEADER_EXAMPLE
+from smapskit.formats.smaps.grammar import FIELD, HEADER, HEADER_EXAMPLE, ROLLUP_NAME
 from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
 from smapskit.model.mapping import Mapping, Rollup, kernel_fields
 from smapskit.model.snapshot import Snapshot
@@ -169,17 +168,24 @@ def detect_format(data: bytes) -> str:
     """Return what a text is: "smaps", "smaps_rollup" or "maps", and "pmap" for any other text."""
     head, _ = strip_paste_artifacts(data[:SNIFF_BYTES], HEADER)
     lines = [line for line in head.split(b"\n") if line.strip()]
-    for line, following in pairwise([*lines, b""]):
-        if header := HEADER.fullmatch(line):
-            if header[7] == b"[rollup]":
-                return "smaps_rollup"
-            return "smaps" if FIELD.fullmatch(following) and not HEADER.match(following) else "maps"
+    headers = [number for number, line in enumerate(lines) if HEADER.fullmatch(line)]
+    if headers:
+        first = HEADER.fullmatch(lines[headers[0]])
+        if first and first[7] == ROLLUP_NAME.encode():
+            return "smaps_rollup"
+        after = [lines[number + 1] for number in headers if number + 1 < len(lines)]
+        has_fields = any(map(FIELD.fullmatch, after[:1])) or any(map(_is_known_field, after))
+        return "smaps" if has_fields else "maps"
     if not lines:
         return "smaps"  # of a kernel thread
-    fields = map(FIELD.fullmatch, lines[:_MAX_PREAMBLE_LINES])
-    if any(field and field[1].decode() in _FIELDS for field in fields):
+    if any(map(_is_known_field, lines[:_MAX_PREAMBLE_LINES])):
         return "smaps"  # truncated at its beginning, which its parser reports
     return "pmap"
+
+
+def _is_known_field(line: bytes) -> bool:
+    field = FIELD.fullmatch(line)
+    return field is not None and field[1].decode() in _FIELDS
 
 
 def _name(source: Source) -> str | None:

@@ -40,6 +40,11 @@ _EXPECTED_ROW = f"expected a row such as '{ROW_EXAMPLE}'"
 _FIRST_ROW = re.compile(
     rb"[0-9]{1,10}:(?:[ \t\r\n]|\Z)|Address[ \t]+Kbytes|[0-9a-f]{8,16}[ \t]+(?:[0-9]|-[ \t])"
 )
+# A line of words, a unit and numbers, such as "kB gesamt 8 4 0": it is not known as a total.
+_LIKE_TOTAL = re.compile(
+    rb"(?=.*(?:[kK][BbOo]?\b|\xd0\xba\xd0\x91))"  # kB, ko, K, and kB in Cyrillic
+    rb"[^0-9:]{2,60}+[0-9]{1,18}K?(?:[ \t]+(?:[0-9]{1,18}K?|-))*[^0-9:]{0,60}"
+)
 _MAX_UINT64 = 2**64 - 1
 _FIELDS = kernel_fields(Mapping)
 
@@ -150,9 +155,14 @@ class _Section:
             self._note(Note.COMMAND_SKIPPED)
             return
         else:
-            expected = _EXPECTED_ROW if self._table is None else self._table.expected_row
-            raise self._error(expected, number, line)
+            raise self._error(self._expected(line), number, line)
         self.is_empty = False
+
+    def _expected(self, line: bytes) -> str:
+        """Return the message for a line that is neither a row nor anything around the rows."""
+        if self._rows and _LIKE_TOTAL.fullmatch(line):
+            return "expected totals in English (LC_ALL=C pmap PID), got a total in another language"
+        return _EXPECTED_ROW if self._table is None else self._table.expected_row
 
     def to_snapshot(self, previous_sums: Counter[str]) -> Snapshot:
         """
@@ -249,7 +259,9 @@ class _Section:
                 continue
             if self.strict and Note.ROWS_OMITTED not in self._notes:
                 msg = f"expected rows whose {counter} adds up to {reported}, got {summed}"
-                raise self._error(f"{msg}; strict=False makes this a note", number, line)
+                raise self._error(
+                    f"{msg}; strict=False (--lenient) makes this a note", number, line
+                )
             self._note(total_differs(counter, reported, summed))
 
     def _note(self, note: str) -> None:

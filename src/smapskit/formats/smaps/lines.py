@@ -387,8 +387,8 @@ class LineParser:
             self._reject_or_note(f"{EXPECTED_HEADER}, got a field: the beginning is truncated")
         elif self.file.has_fields and not is_preamble:
             raise self._error("expected a field such as 'Rss: N kB' or the next header line")
-        elif self._number == 1 and not self.strict:
-            self._note(Note.TRUNCATED)  # the rest of a field, perhaps; the next line decides
+        elif self._number == 1:  # the rest of a line, perhaps; without `strict` the next decides
+            self._reject_or_note(EXPECTED_HEADER)
         else:
             raise self._error(EXPECTED_HEADER)
 
@@ -398,7 +398,7 @@ class LineParser:
 
     def _reject_or_note(self, message: str) -> None:
         if self.strict:
-            raise self._error(message)
+            raise self._error(f"{message}; strict=False (--lenient) omits this record")
         self._note(Note.TRUNCATED)
 
     def _error(self, message: str) -> ParseError:
@@ -419,5 +419,5 @@ def _header_fault(line: bytes) -> str:
         if position >= len(words):
             return f"expected {part}, got the end of the line"
         if not re.fullmatch(pattern, words[position]):
-            return f"expected {part}, got {decode(words[position])[:40]!a}"
+            return f"expected {part}, got {decode(words[position])[:40]!r}"
     return "expected the parts of a header line with one blank between them"
