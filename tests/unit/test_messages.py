@@ -44,12 +44,16 @@ class TestTheQuotedLine:
         EXTENDED,
         EXTENDED.split("\n")[1] + "\n",
         "000055f3e745d000    352K r---- a.out\n",
-        "Address  Kbytes Mode  Offset  Device  Mapping\n"
-        "000055f3e745d000 352 r---- 0000000000002000 103:00002 a.out\n",
+        (
+            "Address  Kbytes Mode  Offset  Device  Mapping\n"
+            "000055f3e745d000 352 r---- 0000000000002000 103:00002 a.out\n"
+        ),
         "Address Kbytes RSS Anon Locked Mode Mapping\n000055f3e745d000 352 - - - r---- a.out\n",
         "Address Kbytes PSS Dirty Swap Mode Mapping\n000055f3e745d000 352 4 0 0 r--p /a.out\n",
-        "Adresse Kbytes RSS PSS Dirty Swap Modus Zuordnung\n"
-        "000055f3e745d000 352 4 4 0 0 r---- a.out\n",
+        (
+            "Adresse Kbytes RSS PSS Dirty Swap Modus Zuordnung\n"
+            "000055f3e745d000 352 4 4 0 0 r---- a.out\n"
+        ),
     ],
 )
 def test_the_example_of_a_row_is_one_of_the_layout_at_hand(text: str) -> None:
@@ -80,6 +84,9 @@ def test_a_total_in_an_unknown_language_is_called_so(total: str) -> None:
     ("parse", "text", "line"),
     [
         (smapskit.parse_smaps, SMAPS.removesuffix("Pss: 4 kB\n"), 7),
+        (smapskit.parse_smaps, SMAPS.removesuffix("ss: 4 kB\n"), 8),
+        (smapskit.parse_smaps, SMAPS.removesuffix(" 4 kB\n"), 8),
+        (smapskit.parse_smaps, f"{SMAPS}{HEADER[:20]}", 9),
         (smapskit.parse_smaps, f"{HEADER}\n{HEADER}\nRss: 4 kB\n", 2),
         (smapskit.parse_smaps, f"Rss: 4 kB\n{SMAPS}", 1),
         (smapskit.parse_smaps, SMAPS.replace("Rss: 4 kB", "Rss 4 kB"), 3),

@@ -203,9 +203,9 @@ def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
     try:
         if isinstance(source, (str, os.PathLike)):
             with Path(source).open("rb") as file:
-                data = _read_to_end(file, limit)
+                data = _read_to_end(file, limit, rejects_binary=True)
         else:
-            data = _read_to_end(source, limit)
+            data = _read_to_end(source, limit, rejects_binary=True)
     except ParseError as error:
         raise ParseError(error.message, name, error.line_number) from None
     except UnicodeDecodeError as error:  # a file opened as text
@@ -214,7 +214,7 @@ def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
     except OSError as error:
         error.filename = error.filename or name
         raise
-    module = next((m for magic, m in _COMPRESSIONS.items() if data.startswith(magic)), None)
+    module = _compression(data)
     if module is not None:
         limit = MAX_BYTES if limit is None else limit
         data = _decompress(data, module, limit, name)
@@ -226,9 +226,18 @@ def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
     return data, name
 
 
-def _read_to_end(file: IO[bytes] | IO[str], limit: int | None) -> bytes:
+def _compression(data: bytes) -> str | None:
+    """Return the module that decompresses the data; None if they are not compressed."""
+    return next((name for magic, name in _COMPRESSIONS.items() if data.startswith(magic)), None)
+
+
+def _read_to_end(
+    file: IO[bytes] | IO[str], limit: int | None, *, rejects_binary: bool = False
+) -> bytes:
     """
     Read a file to its end, or a little more than the limit.
+
+    A binary file that is not compressed, such as a large core file, is rejected by its beginning.
 
     Compressed data larger than its text is read too: compression adds less than a block to
     data that it cannot make smaller.
@@ -243,6 +252,8 @@ def _read_to_end(file: IO[bytes] | IO[str], limit: int | None) -> bytes:
             raise BlockingIOError(errno.EAGAIN, msg)
         if not block:
             break
+        if rejects_binary and not blocks and _compression(encode(block)) is None:
+            reject_binary(encode(block))
         blocks.append(block)
         left -= len(block)
     return encode((blocks[0][:0] if blocks else b"").join(blocks))

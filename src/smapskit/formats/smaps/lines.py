@@ -40,6 +40,7 @@ from smapskit.model.notes import Note
 from smapskit.text import decode
 
 _LIKE_HEADER = re.compile(rb"[0-9a-fA-F]+-[0-9a-fA-F]+ ")
+_LENIENT = "; strict=False (--lenient) omits this record"
 _SEPARATOR = re.compile(rb"(?:-+|=+)[ \t]*+")
 _MAX_CACHED_LINES: Final = 4096
 _MAX_PREAMBLE_LINES: Final = 5
@@ -194,11 +195,11 @@ class LineParser:
                     self._add(record, field)
                 elif line.strip():
                     self._skip_line(line)
-            except ParseError:
-                is_last = number - first == len(lines) - 1
-                if self.strict or not (is_partial and is_last):
+            except ParseError as error:
+                is_truncated = is_partial and number - first == len(lines) - 1
+                if self.strict or not is_truncated:
                     self.before_error = complete
-                    raise
+                    raise self._with_advice(error, is_truncated=is_truncated) from None
         self._number = first + len(lines) - 1
         if lines:
             self._line = lines[-1]
@@ -396,9 +397,14 @@ class LineParser:
         if note not in self.notes:
             self.notes.append(note)
 
+    def _with_advice(self, error: ParseError, *, is_truncated: bool) -> ParseError:
+        if not is_truncated or error.message.endswith(_LENIENT):
+            return error
+        return self._error(f"{error.message}, got a truncated line{_LENIENT}")
+
     def _reject_or_note(self, message: str) -> None:
         if self.strict:
-            raise self._error(f"{message}; strict=False (--lenient) omits this record")
+            raise self._error(message + _LENIENT)
         self._note(Note.TRUNCATED)
 
     def _error(self, message: str) -> ParseError:
