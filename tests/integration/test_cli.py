@@ -73,7 +73,8 @@ class TestFailures:
         [
             (["no/such/file"], "smapskit: No such file or directory: no/such/file"),
             (["{tmp}/bad"], "{tmp}/bad, line 1: none of smaps, smaps_rollup, maps or pmap"),
-            (["{tmp}"], "{tmp} is a folder; try smapskit {tmp}/*"),
+            (["{tmp}"], "{tmp} is a folder; try smapskit {tmp}/smaps"),
+            (["{tmp}/folder/"], "{tmp}/folder/ is a folder; try smapskit {tmp}/folder/*"),
             ([], "expected a PID or the name of a CAPTURE"),
             (["--colour", "1"], "unrecognized arguments: --colour; see smapskit --help"),
             (["--jsno", "1"], "unrecognized arguments: --jsno; did you mean --json?"),
@@ -112,6 +113,7 @@ class TestFailures:
         (tmp_path / "bad").write_text("hello\n")
         (tmp_path / "rc").write_text("Rss\n")
         (tmp_path / "smaps").write_text(TEXT)
+        (tmp_path / "folder").mkdir()
         try:
             status = cli.main([word.format(tmp=tmp_path) for word in arguments])
         except SystemExit as end:

@@ -176,6 +176,17 @@ class TestRejected:
             assert caught.value.line_number == before.count("\n") + 1
             assert caught.value.line == line.partition("\n")[0]
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "cat: /proc/1/smaps: Permission denied\n",
+            "bash: line 1: pmap: command not found\n",
+        ],
+    )
+    def test_the_error_message_of_a_command(self, text: str) -> None:
+        with pytest.raises(ParseError, match=r"got the error message of a command: "):
+            smapskit.load(io.BytesIO(text.encode()))
+
     @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
     @pytest.mark.parametrize("name", ["status", "stat", "statm", "limits", "io"])
     def test_other_files_of_a_process_are_named(self, name: str) -> None:
@@ -261,7 +272,7 @@ class TestRejected:
 
     def test_more_than_the_limit(self) -> None:
         bomb = gzip.compress(bytes(10_000_000))
-        for text in (bomb, bytes(2_000_000)):
+        for text in (bomb, b"x\n" * 1_000_000):
             with pytest.raises(ParseError, match="at most 1,000,000 bytes"):
                 smapskit.load(io.BytesIO(text), limit=1_000_000)
 
@@ -306,3 +317,16 @@ class TestRejected:
     def test_a_missing_file(self) -> None:
         with pytest.raises(FileNotFoundError):
             smapskit.load("no/such/file")
+
+    def test_a_large_binary_file_is_rejected_by_its_beginning(self) -> None:
+        class Endless(io.RawIOBase):
+            def __init__(self) -> None:
+                self.length = 0
+
+            def read(self, size: int = -1) -> bytes:
+                self.length += size
+                assert self.length <= 2**20
+                return b"\x7fELF".ljust(size, b"\0")
+
+        with pytest.raises(ParseError, match="got a binary file"):
+            smapskit.load(Endless())  # type: ignore[arg-type]

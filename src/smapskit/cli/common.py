@@ -162,7 +162,8 @@ def _operand_error(word: str, error: Exception, command: str) -> Exception:
         name = word if word.strip() else "an empty word"
         return SmapskitError(f"neither a PID nor a file: {name}{advice_for(word, command)}")
     if isinstance(error, IsADirectoryError):
-        files = os.path.join(word, "*")  # noqa: PTH118  a pattern, not a path
+        has_smaps = os.path.exists(os.path.join(word, "smaps"))  # noqa: PTH110, PTH118
+        files = os.path.join(word, "smaps" if has_smaps else "*")  # noqa: PTH118  a pattern
         return SmapskitError(f"{word} is a folder; try {command} {files}")
     return error
 

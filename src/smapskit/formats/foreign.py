@@ -15,8 +15,9 @@ from smapskit.text import decode
 
 SNIFF_BYTES: Final = 64 * 1024
 """The beginning of a text from which its format is detected."""
-_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
-_HEX = rb"0x[0-9a-fA-F]+"
+_TEXT: Final = re.compile(rb"\S")
+_BYTE_ORDER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
+_HEX: Final = rb"0x[0-9a-fA-F]+"
 
 
 class ForeignFormat(NamedTuple):
@@ -28,7 +29,13 @@ class ForeignFormat(NamedTuple):
     advice: str = ""
     """What to do instead, if there is something to do."""
 
+    @property
+    def message(self) -> str:
+        """The message of its error."""
+        return f"{_EXPECTED} {self.name}{self.advice and f'; {self.advice}'}"
 
+
+_EXPECTED: Final = "expected smaps, maps or the output of pmap, got"
 _SMAPS_ADVICE = "read smaps or maps in the same folder"
 _LIVE_ADVICE = "read the process itself, or /proc/PID/smaps"
 _EXPORT_ADVICE = "exports are not read back: keep the smaps text"
@@ -85,6 +92,10 @@ FOREIGN_FORMATS: Final = (
         rb"^[ \t]*(?:USER[ \t]+)?PID[ \t]+(?:USER|%CPU|TTY)\b",
         _LIVE_ADVICE,
     ),
+    ForeignFormat(
+        "the error message of a command",
+        rb"\A\s*(?:-?(?:ba|z|da)?sh|sudo|cat|head|pmap)(?:: line \d+)?: .+: .+\s*\Z",
+    ),
     ForeignFormat("a table of smem", rb"^[ \t]*PID +User +Command +Swap +USS", _LIVE_ADVICE),
     ForeignFormat("an OOM report of the kernel", rb"\b(?:invoked oom-killer|Out of memory: Kill)"),
     ForeignFormat("JSON written by --json", rb'\A\s*\{"schema": [0-9]+, "unit"', _EXPORT_ADVICE),
@@ -115,9 +126,7 @@ _BINARIES: Final = (
 )
 _TAR_MAGIC: Final = slice(257, 262)
 _ELF_CORE: Final = (b"\x04\x00", b"\x00\x04")  # e_type, in both byte orders
-
-
-_PATTERNS = tuple(
+_PATTERNS: Final = tuple(
     (re.compile(foreign.pattern, re.MULTILINE), foreign) for foreign in FOREIGN_FORMATS
 )
 
@@ -154,7 +163,7 @@ def reject_solaris(data: bytes, source: str | None = None) -> None:
         ParseError: with the line by which it was recognized.
     """
     if found := _SOLARIS.search(data):
-        raise _error("pmap of Solaris", "", data, found.start(), source)
+        raise error_at_text(f"{_EXPECTED} pmap of Solaris", data, found.start(), source)
 
 
 def foreign_error(data: bytes, source: str | None = None) -> ParseError | None:
@@ -162,17 +171,13 @@ def foreign_error(data: bytes, source: str | None = None) -> ParseError | None:
     head = data[:SNIFF_BYTES]
     for pattern, foreign in _PATTERNS:
         if found := pattern.search(head):
-            return _error(foreign.name, foreign.advice, data, found.start(), source)
+            return error_at_text(foreign.message, data, found.start(), source)
     return None
 
 
-def _error(name: str, advice: str, data: bytes, position: int, source: str | None) -> ParseError:
-    """Build the error about the line at a position, or the first line after it with text."""
-    near = data[position : position + SNIFF_BYTES]
-    position += len(near) - len(near.lstrip())
-    begin = data.rfind(b"\n", 0, position) + 1
-    line = data[begin:].partition(b"\n")[0].rstrip(b"\r")
-    message = f"expected smaps, maps or the output of pmap, got {name}"
-    if advice:
-        message = f"{message}; {advice}"
+def error_at_text(message: str, data: bytes, position: int, source: str | None) -> ParseError:
+    """Return an error with the line at a position, or with the first one after it that has text."""
+    text = _TEXT.search(data, position)
+    begin = data.rfind(b"\n", 0, text.start() if text else position) + 1
+    line = data[begin : begin + SNIFF_BYTES].partition(b"\n")[0].rstrip(b"\r")
     return ParseError(message, source, data.count(b"\n", 0, begin) + 1, decode(line))

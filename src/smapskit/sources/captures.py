@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError, Unsupported
-from smapskit.formats.foreign import SNIFF_BYTES, foreign_error, reject_binary
+from smapskit.formats.foreign import SNIFF_BYTES, error_at_text, foreign_error, reject_binary
 from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.read import ROW_EXAMPLE, parse_pmaps
 from smapskit.formats.smaps.grammar import FIELD, HEADER, HEADER_EXAMPLE, ROLLUP_NAME
 from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
 from smapskit.model.mapping import Mapping, Rollup, kernel_fields
 from smapskit.model.snapshot import Snapshot
-from smapskit.text import decode, encode
+from smapskit.text import encode
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -110,19 +110,17 @@ def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Sn
         raise ParseError(msg, name)
     try:
         return parse_pmaps(data, source=name, strict=strict)
-    except ParseError as error:
+    except ParseError:
         if _LIKE_PMAP.search(data):
             raise
-        raise _none_of(data, name) from error
+        raise _none_of(data, name) from None
 
 
 def _none_of(data: bytes, name: str | None) -> ParseError:
     """Return the error for a text without any line that belongs to a listing."""
     if foreign := foreign_error(data, name):
         return foreign
-    lines = data[:SNIFF_BYTES].split(b"\n")
-    number, line = next((n, line) for n, line in enumerate(lines, 1) if line.strip())
-    return ParseError(_NONE_OF, name, number, decode(line).rstrip("\r"))
+    return error_at_text(_NONE_OF, data, 0, name)
 
 
 def load_capture_frames(
@@ -158,10 +156,10 @@ def load_rollup_all(
     data, name = _read(source, limit)
     try:
         return parse_rollup_all(data, source=name, strict=strict)
-    except ParseError as error:
+    except ParseError:
         if not data.strip() or _LIKE_KERNEL.search(data) or _LIKE_PMAP.search(data):
             raise
-        raise _none_of(data, name) from error
+        raise _none_of(data, name) from None
 
 
 def detect_format(data: bytes) -> str:
