@@ -165,6 +165,18 @@ class TestRejected:
             ('"Type","Size","Committed","Private","Total WS"', "VMMap of Windows"),
             ("08048000    136K read/exec   /bin/csh", "pmap of NetBSD"),
             ("USER         PID %CPU %MEM    VSZ   RSS TTY", "a table of ps or top"),
+            ("    PID TTY          TIME CMD", "a table of ps or top"),
+            ("    PID USER      PR  NI    VIRT    RES    SHR S  %CPU", "a table of ps or top"),
+            ("  PID User     Command       Swap      USS      PSS      RSS", "a table of smem"),
+            ("==== Writable regions for process 12", "vmmap of macOS"),
+            ("REGION TYPE          START - END      [ VSIZE  RSDNT  DIRTY", "vmmap of macOS"),
+            ("Total PSS by process:", "dumpsys meminfo of Android"),
+            ("|| `[0x10007fff8000, 0x7fffffffffff]` || HighMem    ||", "a map of AddressSanitizer"),
+            ("--12:0: aspacem  0: RSVN 0000000000-00003fffff 4194304 -----", "a map of Valgrind"),
+            ("LEGEND: STACK | HEAP | CODE | DATA | RWX | RODATA", "vmmap of pwndbg"),
+            ("Start    End         Size  Offset rwxpc  RWX  I/W/A Dev", "procmap of OpenBSD"),
+            ("00000000-00000fff : Reserved", "/proc/iomem"),
+            ("lr-------- 1 root root 64 Nov 24 12:00 400000-456000 -> /x", "a list of map_files"),
             ("cat invoked oom-killer: gfp_mask=0x0", "an OOM report of the kernel"),
         ],
     )
@@ -175,6 +187,19 @@ class TestRejected:
             assert f"expected smaps, maps or the output of pmap, got {name}" in str(caught.value)
             assert caught.value.line_number == before.count("\n") + 1
             assert caught.value.line == line.partition("\n")[0]
+
+    @pytest.mark.parametrize(
+        ("text", "name"),
+        [
+            ("<!DOCTYPE html>\n<html><body>x</body></html>\n", "an HTML page; save the listing"),
+            ('<?xml version="1.0"?>\n<html/>\n', "an HTML page"),
+            ('\n[{"rss": 1}]\n', "a JSON document"),
+            ('{\n "rss": 1\n}\n', "a JSON document"),
+        ],
+    )
+    def test_documents(self, text: str, name: str) -> None:
+        with pytest.raises(ParseError, match=f"got {name}"):
+            smapskit.load(io.BytesIO(text.encode()))
 
     @pytest.mark.parametrize(
         "text",

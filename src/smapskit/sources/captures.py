@@ -49,7 +49,7 @@ _COMPRESSIONS: Final = {
 _BLANKS = rb"(?:[ \t]|\xc2\xa0)+"
 _LIKE_PMAP: Final = re.compile(
     # An address, up to 8 counters, a mode; or the first columns of a heading.
-    rb"(?<![\w'])[0-9a-f]{8,16}(?:%b(?:[0-9]{1,18}K?|-)){0,8}%b[r-][w-]|\bAddress%b(?:Kbytes|Perm)\b"
+    rb"(?<![\w'-])[0-9a-f]{8,16}(?:%b(?:[0-9]{1,18}K?|-)){0,8}%b[r-][w-]|\bAddress%b(?:Kbytes|Perm)\b"
     % (_BLANKS, _BLANKS, _BLANKS)
 )
 """Part of a text that was meant to be one of pmap, though it may be malformed."""
