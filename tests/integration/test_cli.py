@@ -79,6 +79,7 @@ class TestFailures:
             (["--colour", "1"], "unrecognized arguments: --colour; see smapskit --help"),
             (["--jsno", "1"], "unrecognized arguments: --jsno; did you mean --json?"),
             (["--limt=1", "1"], "unrecognized arguments: --limt=1; did you mean --limit?"),
+            (["plot", "x", " "], "unrecognized arguments:"),
             (["record", "--force-it", "1"], "see smapskit record --help"),
             (["no-such.txt"], "smapskit: No such file or directory: no-such.txt"),
             (["firefox"], "neither a PID nor a file: firefox; try smapskit $(pidof firefox)"),

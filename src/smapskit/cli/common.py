@@ -39,8 +39,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error, as one line, and exit."""
-        _, is_unknown, words = message.partition("unrecognized arguments: ")
-        option = words.split()[0].partition("=")[0] if is_unknown else ""
+        unknown = re.match(r"unrecognized arguments: ([^\s=]+)", message)
+        option = unknown[1] if unknown else ""
         similar = _similar(option, self._option_string_actions)
         advice = f"did you mean {similar}?" if similar else f"see {self.prog} --help"
         self.exit(FAILURE, f"{self.prog}: {escape_unprintable(message)}; {advice}\n")
