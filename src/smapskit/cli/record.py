@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from smapskit.cli.common import (
     FAILURE,
     Parser,
+    advice_for,
     exit_status,
     operand,
     pid_of,
@@ -29,7 +30,11 @@ def run(words: Sequence[str]) -> int:
     command = list(words[len(_without_command(words)) + 1 :])
     pid = None if options.pid is None else pid_of(options.pid)
     if (pid is None) == (not command):
-        print_error(SmapskitError("expected either one PID or -- and a COMMAND"))
+        expected = "expected either one PID or -- and a COMMAND"
+        if options.pid is not None and pid is None:
+            advice = advice_for(options.pid, "smapskit record -o FILE")
+            expected = f"{expected}, got {options.pid}{advice}"
+        print_error(SmapskitError(expected))
         return FAILURE
     counts = _Counts()
     try:
