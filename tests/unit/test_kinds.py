@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.paths import FIXTURES
+from support.paths import FIXTURES, RUNTIMES
 
 import smapskit
 from smapskit import KIND_RULES, KindSource, Mapping, MappingKind
 from smapskit.model.kinds import fold_name, kinds_of, rules_of
 from smapskit.model.mapping import to_columns
+
+RUNTIME_CAPTURES: dict[str, Any] = json.loads((RUNTIMES / "index.json").read_text())["captures"]
 
 
 def process(text: str) -> list[Mapping]:
@@ -330,6 +334,7 @@ PROGRAMS = [
     ("bin/mono-sgen", BLOCK, "runtime heap/guess/Mono"),
     ("bin/luajit", BLOCK, "runtime heap/guess/LuaJIT"),
     ("lib/libc.so.6", BLOCK, "malloc chunk/guess/glibc"),
+    ("lib/libc.so.6", "7f0004000000-7f0008000000 rw-p {ac}", "malloc arena/guess/glibc"),
 ]
 """A mapped program or library, a mapping, and what it is in such a process."""
 
@@ -456,6 +461,120 @@ class TestKinds:
         unknown = [v for v in verdicts if v.kind is MappingKind.UNKNOWN]
         assert all(v.source is KindSource.GUESS for v in unknown)
         assert {MappingKind.MAIN_STACK, MappingKind.CODE} <= {v.kind for v in verdicts}
+
+
+LABELS = {
+    "main-malloc": {MappingKind.MAIN_HEAP, MappingKind.ALLOCATOR},
+    "large-malloc": {MappingKind.MALLOC_CHUNK, MappingKind.ALLOCATOR, MappingKind.MAIN_HEAP},
+    "thread-malloc": {MappingKind.MALLOC_ARENA, MappingKind.ALLOCATOR, MappingKind.MAIN_HEAP},
+    "main-stack": {MappingKind.MAIN_STACK},
+    "thread-stack": {MappingKind.THREAD_STACK},
+    "bss": {MappingKind.BSS, MappingKind.PROGRAM_DATA},
+    "java-heap": {MappingKind.JVM_HEAP},
+    "code-heap": {MappingKind.JIT_CODE},
+    "heap": {MappingKind.GO_HEAP},
+    "small-object": {MappingKind.RUNTIME_HEAP},
+    "large-object": {MappingKind.MALLOC_ARENA, MappingKind.RUNTIME_HEAP},
+    "array": {MappingKind.MALLOC_CHUNK},
+    "small-array": {MappingKind.MAIN_HEAP},
+    "object": {MappingKind.RUNTIME_HEAP, MappingKind.MAIN_HEAP},
+}
+"""What the addresses may be that the programs of the captures printed."""
+STACKS_OF = {
+    "glibc-2.43": (1, "adjacent stacks with guard regions are one mapping"),
+    "musl": (7, "the kernel joined the stack of a thread with memory above it"),
+    "go-1.19": (0, "the stacks of goroutines are in Go's heap"),
+    "go-1.27": (0, "the stacks of goroutines are in Go's heap"),
+    "ruby": (40, "32 stacks are of fibers"),
+    "ruby-yjit": (40, "32 stacks are of fibers"),
+    "firefox": (82, "glibc keeps the stacks of ended threads"),
+    "firefox-content": (38, "glibc keeps the stacks of ended threads"),
+}
+"""Captures in which there is not one mapping for the stack of each thread, and why."""
+
+
+@pytest.mark.parametrize("name", RUNTIME_CAPTURES)
+class TestRuntimes:
+    def test_most_memory_has_a_kind(self, name: str) -> None:
+        snapshot = smapskit.load(RUNTIMES / f"{name}.smaps.gz")
+        groups = snapshot.group_by("kind")
+        assert MappingKind.UNKNOWN not in groups
+        other = groups.get(MappingKind.OTHER_ANONYMOUS)
+        named = 1 - (other.rss or 0) / (snapshot.totals().rss or 1) if other else 1
+        assert named > 0.995
+
+    def test_addresses_that_the_program_printed_have_their_kind(self, name: str) -> None:
+        snapshot = smapskit.load(RUNTIMES / f"{name}.smaps.gz")
+        for label, addresses in RUNTIME_CAPTURES[name]["known"].items():
+            found = {kind_at(snapshot, address) for address in addresses}
+            if (name, label) == ("musl", "thread-stack"):  # see STACKS_OF
+                found -= {MappingKind.ALLOCATOR}
+            assert found <= LABELS[label], label
+
+    def test_each_thread_has_a_stack(self, name: str) -> None:
+        snapshot = smapskit.load(RUNTIMES / f"{name}.smaps.gz")
+        capture = RUNTIME_CAPTURES[name]
+        groups = snapshot.group_by("kind")
+        stacks = groups[MappingKind.THREAD_STACK].count if "thread stack" in groups else 0
+        expected, _ = STACKS_OF.get(name, (capture["threads"] - 1, ""))
+        assert stacks == expected
+        assert groups[MappingKind.MAIN_STACK].count == 1
+        at = {kind_at(snapshot, address) for address in capture["stack_pointers"]}
+        at -= {MappingKind.MAIN_STACK, MappingKind.THREAD_STACK}
+        in_heap = {"go-1.19": MappingKind.GO_HEAP, "go-1.27": MappingKind.GO_HEAP}
+        in_heap["musl"] = MappingKind.ALLOCATOR
+        assert at == ({in_heap[name]} if name in in_heap else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "owner"),
+    [
+        ("asan", MappingKind.SHADOW_MEMORY, "AddressSanitizer"),
+        ("chromium-browser", MappingKind.ALLOCATOR, "PartitionAlloc"),
+        ("chromium-renderer", MappingKind.JAVASCRIPT_HEAP, "V8"),
+        ("cpython", MappingKind.RUNTIME_HEAP, "CPython"),
+        ("dotnet", MappingKind.RUNTIME_HEAP, ".NET"),
+        ("erlang", MappingKind.RUNTIME_HEAP, "BEAM"),
+        ("firefox", MappingKind.ALLOCATOR, "mozjemalloc"),
+        ("firefox", MappingKind.JAVASCRIPT_HEAP, "SpiderMonkey"),
+        ("jemalloc", MappingKind.ALLOCATOR, "jemalloc"),
+        ("jvm-z", MappingKind.JVM_HEAP, "HotSpot"),
+        ("luajit", MappingKind.RUNTIME_HEAP, "LuaJIT"),
+        ("mimalloc", MappingKind.ALLOCATOR, "mimalloc"),
+        ("mono", MappingKind.RUNTIME_HEAP, "Mono"),
+        ("musl", MappingKind.ALLOCATOR, "musl"),
+        ("node", MappingKind.JAVASCRIPT_HEAP, "V8"),
+        ("php", MappingKind.RUNTIME_HEAP, "PHP"),
+        ("qemu", MappingKind.GUEST_MEMORY, ""),
+        ("redis", MappingKind.ALLOCATOR, "jemalloc"),
+        ("ruby", MappingKind.RUNTIME_HEAP, "Ruby"),
+    ],
+)
+def test_the_owner_of_most_memory_of_a_kind(name: str, kind: MappingKind, owner: str) -> None:
+    snapshot = smapskit.load(RUNTIMES / f"{name}.smaps.gz")
+    rss = {True: 0, False: 0}
+    for mapping, verdict in zip(snapshot, smapskit.kinds(snapshot), strict=True):
+        if verdict.kind is kind:
+            rss[verdict.owner == owner] += mapping.rss or 0
+    assert rss[True] > 1_000
+    assert rss[True] > 10 * rss[False]
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("glibc", 8), ("glibc-arenas-2", 1), ("glibc-2.43", 8), ("rust", 8), ("cpython", 8)],
+)
+def test_arenas_of_captures(name: str, count: int) -> None:
+    """Eight threads call malloc, in one capture with at most one arena beside the main one."""
+    groups = smapskit.load(RUNTIMES / f"{name}.smaps.gz").group_by("kind")
+    assert groups[MappingKind.MALLOC_ARENA].count == count
+
+
+def kind_at(snapshot: smapskit.Snapshot, address: str) -> MappingKind:
+    at = int(address, 16)
+    verdicts = smapskit.kinds(snapshot)
+    (kind,) = (v.kind for m, v in zip(snapshot, verdicts, strict=True) if m.start <= at < m.end)
+    return kind
 
 
 @pytest.mark.parametrize(

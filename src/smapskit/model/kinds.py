@@ -279,15 +279,28 @@ class _Places:
         not accounted (`nr`), which that of other reservations is once it is writable. Where
         overcommit is disabled, the kernel ignores MAP_NORESERVE: both parts lack the flag.
         """
-        heap_size = 64 * _MIB if self.end.max(initial=0) > _MAX_32_BIT else _MIB
-        unaccounted = self.has_flag("nr", if_unknown=True)
         rest = self.reserved_after
-        is_like_rest = unaccounted == self.after(unaccounted)
-        # A full heap alone: a mapping that happens to have this size is accounted.
-        is_whole = (rest == 0) & (self.size == heap_size) & unaccounted
-        has_rest = (rest > 0) & (rest < heap_size) & _is_multiple(self.size + rest, heap_size)
-        is_heap = self.read_write & _is_multiple(self.start, heap_size) & ~self.go_heap
-        return is_heap & (is_whole | (has_rest & is_like_rest))
+        unaccounted = self.has_flag("nr", if_unknown=True)
+        has_rest = (rest > 0) & (rest < self.heap_size) & ~(unaccounted ^ self.after(unaccounted))
+        has_rest &= _is_multiple(self.size + rest, self.heap_size)
+        # A mapping that happens to have the size of a heap is accounted.
+        return has_rest & self.read_write & self.at_heap | self.full_heap & unaccounted
+
+    @functools.cached_property
+    def heap_size(self) -> int:
+        """Size of a heap of glibc's arenas, which is also its alignment."""
+        return 64 * _MIB if self.end.max(initial=0) > _MAX_32_BIT else _MIB
+
+    @functools.cached_property
+    def at_heap(self) -> Mask:
+        """Mappings that may begin with a heap of an arena."""
+        return _is_multiple(self.start, self.heap_size) & ~self.go_heap
+
+    @functools.cached_property
+    def full_heap(self) -> Mask:
+        """Memory of the size of a heap, all of it writable."""
+        is_whole: Mask = self.size == self.heap_size
+        return self.read_write & self.at_heap & is_whole
 
     @functools.cached_property
     def thread_stack(self) -> Mask:
@@ -368,6 +381,8 @@ _LIBRARY_BSS: Final = 4 * _MIB
 _MMAP_THRESHOLD: Final = 128 * _KIB
 _SHADOW_START: Final = 0x7FFF_7000
 _SHADOW_END: Final = 0x1000_7FFF_8000
+_SANITIZER_HEAP_START: Final = 0x5000_0000_0000
+_SANITIZER_HEAP_END: Final = 0x6400_0001_0000
 _V8_PAGE: Final = 256 * _KIB
 
 
@@ -377,6 +392,10 @@ def _is_go_heap(places: _Places) -> Mask:
 
 def _is_arena(places: _Places) -> Mask:
     return places.arena
+
+
+def _is_full_heap(places: _Places) -> Mask:
+    return places.full_heap
 
 
 def _is_rest_of_arena(places: _Places) -> Mask:
@@ -472,7 +491,7 @@ def _is_shadow(places: _Places) -> Mask:
 
 def _is_sanitizer_heap(places: _Places) -> Mask:
     is_first: Mask = places.start == _SHADOW_START
-    is_there = (places.start >= 0x5000_0000_0000) & (places.start < 0x6400_0001_0000)
+    is_there = (places.start >= _SANITIZER_HEAP_START) & (places.start < _SANITIZER_HEAP_END)
     return places.read_write & is_there & is_first.any()
 
 
@@ -994,6 +1013,16 @@ KIND_RULES: Final = (
             where=_is_block_or_beside_reserved,
         )
         for owner, program, file in _RUNTIMES
+    ),
+    KindRule(
+        MappingKind.MALLOC_ARENA,
+        KindSource.GUESS,
+        "7f8a40000000-7f8a44000000 rw-p in a process that maps libc.so.6",
+        "64 MiB at a multiple of 64 MiB, accounted: a full heap of glibc 2.43, or chance",
+        "glibc",
+        pattern="",
+        program=_GLIBC,
+        where=_is_full_heap,
     ),
     KindRule(
         MappingKind.MALLOC_CHUNK,
