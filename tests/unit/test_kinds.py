@@ -13,6 +13,7 @@ import smapskit
 from smapskit import KIND_RULES, KindSource, Mapping, MappingKind
 from smapskit.model.kinds import fold_name, kinds_of, rules_of
 from smapskit.model.mapping import to_columns
+from smapskit.model.places import Places
 
 RUNTIME_CAPTURES: dict[str, Any] = json.loads((RUNTIMES / "index.json").read_text())["captures"]
 
@@ -416,10 +417,16 @@ class TestPositions:
         texts = [f"7f0000400000-7f0000500000 {line}" for line, _ in NAMES]
         bss = LIBC + "7f0000301000-7f000030e000 rw-p\n7f000030e000-7f000030f000 ---p"
         texts += [ARENA, STACKS, GO, GO_ELSEWHERE, JAVA_HEAP + JVM, NODE, ASAN, bss]
+        texts += [
+            f"7f00f0000000-7f00f0010000 r-xp /usr/{p}\n{BLOCK}"
+            for p in ("lib/libjemalloc.so.2", "lib/libmimalloc.so.2")
+        ]
         texts += ["1000-2000 ---p {nh}\n2000-4000 rw-p {ac nh}"]
         texts += [f"7f00f0000000-7f00f0010000 r-xp /usr/{p}\n{text}" for p, text, _ in PROGRAMS]
         texts += ["7f0000400000-7f0000500000 r--p [ anon ]", "7f0000400000-7f0000500000 rwxp"]
-        decided = {int(rule) for text in texts for rule in rules_of([to_columns(process(text))])}
+        decided = {
+            int(rule) for text in texts for rule in rules_of(Places.of([to_columns(process(text))]))
+        }
         assert [rule for at, rule in enumerate(KIND_RULES) if at not in decided] == []
 
 
@@ -448,7 +455,7 @@ class TestKinds:
         cut = [snapshot.mappings[at : at + 3] for at in range(0, len(snapshot), 3)]
         parts = [to_columns(mappings) for mappings in cut]
         assert [kind for part in kinds_of(parts) for kind in part] == whole
-        assert rules_of([]).tolist() == []
+        assert kinds_of([]) == []
 
     def test_of_pmap_are_those_of_smaps_where_pmap_tells(self, process_folder: Path) -> None:
         """The longest layout of pmap has every field but the words in brackets."""

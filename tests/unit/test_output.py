@@ -73,7 +73,8 @@ class TestJson:
     def test_the_schema_names_every_attribute(self) -> None:
         VALIDATOR.check_schema(SCHEMA)
         known = set(SCHEMA["$defs"]["mapping"]["properties"])
-        assert known == {*MAPPING_FIELDS, "backing", "sharing", "pathname_base64"}
+        classes = {"backing", "sharing", "kind", "kind_source"}
+        assert known == {*MAPPING_FIELDS, *classes, "pathname_base64"}
         assert set(SCHEMA["$defs"]["totals"]["required"]) == {
             "count",
             "size",
