@@ -342,9 +342,12 @@ PROGRAMS = [
 
 class TestPositions:
     def test_bss_follows_writable_data_of_a_program(self) -> None:
-        assert found(LIBC + "7f0000301000-7f000030e000 rw-p")[-1] == "bss/position"
-        assert found(LIBC + "7f0000302000-7f000030e000 rw-p")[-1] == "other anonymous/kernel"
-        assert found(LIBC + "7f0000301000-7f0040301000 rw-p")[-1] != "bss/position"
+        program = "5600000000-5600001000 r-xp /usr/bin/x\n5600001000-5600002000 rw-p /usr/bin/x\n"
+        assert found(program + "5600002000-5610000000 rw-p\n" + LIBC)[2] == "bss/position"
+        libc = program + LIBC
+        assert found(libc + "7f0000301000-7f000030e000 rw-p")[-1] == "bss/position"
+        assert found(libc + "7f0000301000-7f0000400000 rw-p")[-1] != "bss/position"
+        assert found(libc + "7f0000302000-7f000030e000 rw-p")[-1] == "other anonymous/kernel"
 
     def test_memory_after_a_mapped_file_is_not_bss(self) -> None:
         text = "7f0000300000-7f0000301000 rw-p /usr/share/x\n7f0000301000-7f000030e000 rw-p"

@@ -510,7 +510,7 @@ KIND_RULES: Final = (
         MappingKind.BSS,
         KindSource.POSITION,
         "rw-p (no name) after rw-p /usr/lib/libc.so.6",
-        "at most 4 MiB directly after the writable data of a program or library",
+        "directly after the writable data of the program, or at most 512 kB after a library's",
         where=lambda places: places.bss,
     ),
     # Runtimes and allocators, by their programs, libraries and addresses.

@@ -35,7 +35,8 @@ _MAX_32_BIT: Final = 1 << 32
 _LARGEST_GUARD: Final = 64 * _KIB
 _SMALLEST_STACK: Final = 16 * _KIB
 """PTHREAD_STACK_MIN, without a guard."""
-_LARGEST_BSS: Final = 4 * _MIB
+_LARGEST_BSS: Final = 512 * _KIB
+"""Of a library. Mappings that are made later end directly above libraries, too."""
 _MMAP_THRESHOLD: Final = 128 * _KIB
 """M_MMAP_THRESHOLD, see mallopt(3)."""
 _COMPRESSED_OOPS_END: Final = 32 * _GIB
@@ -231,6 +232,14 @@ class Places:
         )
 
     @functools.cached_property
+    def main_data(self) -> Mask:
+        """Memory of the file that has the lowest code: the program, not a library."""
+        code = self.where(lambda key: key.name in self.code_files and "x" in key.perms)
+        first = int(code.argmax()) if code.any() else -1
+        name = self.keys[self._codes[first]].name if first >= 0 else ""
+        return self.where(lambda key: key.name == name and key.backing is Backing.FILE)
+
+    @functools.cached_property
     def reserved_after(self) -> Numbers:
         """Size of the adjacent memory without permissions after a mapping."""
         return self.after(self.size * self.no_access)
@@ -359,8 +368,9 @@ class Places:
 
     @functools.cached_property
     def bss(self) -> Mask:
-        """Memory directly after the writable data of a program, of a plausible size."""
-        return self.read_write & self.before(self.program_data) & (self.size <= _LARGEST_BSS)
+        """Memory directly after writable data: of the program of any size, of a library small."""
+        is_plausible = self.before(self.main_data) | (self.size <= _LARGEST_BSS)
+        return self.read_write & self.before(self.program_data) & is_plausible
 
     @functools.cached_property
     def large(self) -> Mask:

@@ -109,11 +109,11 @@ class Snapshot(Sequence[Mapping]):
 
     @functools.cached_property
     def _kinds(self) -> tuple[KindVerdict, ...]:
-        verdicts = kinds.kinds(self._whole or self.mappings)
-        if self._whole is None:
-            return tuple(verdicts)
-        verdict_of = dict(zip(map(id, self._whole), verdicts, strict=True))
-        return tuple(verdict_of[id(mapping)] for mapping in self.mappings)
+        whole = self._whole or self.mappings
+        verdicts = dict(zip(map(id, whole), kinds.kinds(whole), strict=True))
+        if not all(id(mapping) in verdicts for mapping in self.mappings):  # by attrs.evolve
+            return tuple(kinds.kinds(self.mappings))
+        return tuple(verdicts[id(mapping)] for mapping in self.mappings)
 
     def kinds(self) -> tuple[KindVerdict, ...]:
         """
