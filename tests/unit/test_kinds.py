@@ -169,6 +169,11 @@ class TestArenas:
             """
         assert found(text)[0] == "malloc arena/position/glibc"
 
+    def test_full_heaps_alone_are_one_mapping(self) -> None:
+        text = "ee300000-ee500000 rw-p"
+        assert found(text + " {rd wr mr mw me nr}") == ["malloc arena/position/glibc"]
+        assert found(text) == ["other anonymous/kernel"]
+
     def test_of_32_bit_processes_is_1_mib(self) -> None:
         assert found(
             """
@@ -318,6 +323,20 @@ PROGRAMS = [
     ("lib/libxul.so", "bb3d3b00000-bb3d3c00000 rw-p", "JavaScript heap/guess/SpiderMonkey"),
     ("lib/libxul.so", BLOCK, "allocator heap/guess/mozjemalloc"),
     ("bin/chromium", "f3400004000-f34001f4000 rw-p {ac}", "allocator heap/guess/PartitionAlloc"),
+    (
+        "lib/libtsan.so.2",
+        "10000000000-20000000000 rw-p {nr}",
+        "sanitizer shadow/guess/ThreadSanitizer",
+    ),
+    (
+        "lib/libtsan.so.2",
+        "7b400000000-7b400100000 rw-p {ac}",
+        "allocator heap/guess/ThreadSanitizer",
+    ),
+    ("lib/libtsan.so.2", BLOCK, "allocator heap/guess/ThreadSanitizer"),
+    ("lib/wine/wine64", "14a0000-1620000 rw-p", "runtime heap/guess/Wine"),
+    ("lib/wine/wine64", "241b91000-241baa000 r-xp", "code/guess/Wine"),
+    ("bin/pypy3", BLOCK, "runtime heap/guess/PyPy"),
     ("bin/qemu-system-x86_64", BLOCK + " {dc ac hg mg}", "guest memory/position"),
     ("lib/libjemalloc.so.2", UNACCOUNTED, "allocator heap/guess/jemalloc"),
     ("bin/redis-server", UNACCOUNTED, "allocator heap/guess/jemalloc"),
@@ -495,6 +514,7 @@ STACKS_OF = {
     "musl": (7, "the kernel joined the stack of a thread with memory above it"),
     "go-1.19": (0, "the stacks of goroutines are in Go's heap"),
     "go-1.27": (0, "the stacks of goroutines are in Go's heap"),
+    "wine": (0, "the stack of Windows programs is not made by libc"),
     "ruby": (40, "32 stacks are of fibers"),
     "ruby-yjit": (40, "32 stacks are of fibers"),
     "firefox": (82, "glibc keeps the stacks of ended threads"),
@@ -533,6 +553,7 @@ class TestRuntimes:
         at -= {MappingKind.MAIN_STACK, MappingKind.THREAD_STACK}
         in_heap = {"go-1.19": MappingKind.GO_HEAP, "go-1.27": MappingKind.GO_HEAP}
         in_heap["musl"] = MappingKind.ALLOCATOR
+        in_heap["wine"] = MappingKind.RUNTIME_HEAP
         assert at == ({in_heap[name]} if name in in_heap else set())
 
 

@@ -155,6 +155,8 @@ _JVM: Final = r"libjvm\.so|libj9vm\d+\.so"
 _CHROMIUM: Final = r"chrom(e|ium)|electron|headless_shell|msedge|brave"
 _V8: Final = rf"node(js)?|libnode\.so[.\d]*|deno|d8|{_CHROMIUM}"
 _FIREFOX: Final = r"libxul\.so"
+_TSAN: Final = r"lib(clang_rt\.)?tsan.*\.so[.\d]*"
+_WINE: Final = r"wine(64)?(-preloader)?|ntdll\.so"
 _GLIBC: Final = r"libc\.so\.6|libc-2\.\d+\.so"
 
 
@@ -163,6 +165,7 @@ _ALLOCATORS: Final = (
     ("tcmalloc", r"libtcmalloc.*\.so[.\d]*", "libtcmalloc.so.4"),
     ("mimalloc", r"libmimalloc.*\.so[.\d]*", "libmimalloc.so.2"),
     ("AddressSanitizer", r"lib(clang_rt\.)?asan.*\.so[.\d]*", "libasan.so.8"),
+    ("ThreadSanitizer", _TSAN, "libtsan.so.2"),
     ("musl", r"ld-musl-.*\.so\.1|.*-linux-musl/libc\.so", "ld-musl-x86_64.so.1"),
 )
 """Owner, pattern of the files that show it, and an example."""
@@ -171,6 +174,7 @@ _RUNTIMES: Final = (
     ("BEAM", r"beam(\.smp)?", "beam.smp"),
     ("Ruby", r"ruby[\d.]*|libruby[-\d.]*\.so[.\d]*", "libruby-3.1.so.3.1"),
     ("Mono", r"mono(-sgen)?|libmono.*\.so[.\d]*", "mono-sgen"),
+    ("PyPy", r"pypy[\d.]*(-c)?|libpypy.*\.so[.\d]*", "libpypy3.9-c.so"),
     ("LuaJIT", r"luajit.*|libluajit.*\.so[.\d]*", "luajit"),
 )
 """Owner, pattern of the files that show it, and an example."""
@@ -427,6 +431,16 @@ KIND_RULES: Final = (
     ),
     # Anonymous memory without a name, by its place.
     KindRule(
+        MappingKind.CODE,
+        KindSource.GUESS,
+        "241b91000-241baa000 r-xp",
+        "far below the libraries, in a process that runs Wine: a part of a Windows program that "
+        "could not be mapped",
+        "Wine",
+        program=_WINE,
+        where=lambda places: places.executable & places.far_down,
+    ),
+    KindRule(
         MappingKind.JIT_CODE,
         KindSource.POSITION,
         "rwxp (no name)",
@@ -529,6 +543,33 @@ KIND_RULES: Final = (
         "the address of AddressSanitizer's heap",
         "AddressSanitizer",
         where=lambda places: places.sanitizer_heap,
+    ),
+    KindRule(
+        MappingKind.SHADOW_MEMORY,
+        KindSource.GUESS,
+        "10000000000-94092d44000 rw-p, flag `nr`",
+        "far below the libraries and not accounted, in a process with ThreadSanitizer",
+        "ThreadSanitizer",
+        program=_TSAN,
+        where=lambda places: places.far_down & places.unaccounted,
+    ),
+    KindRule(
+        MappingKind.ALLOCATOR,
+        KindSource.GUESS,
+        "7b4000000000-7b4001d30000 rw-p",
+        "far below the libraries, in a process with ThreadSanitizer",
+        "ThreadSanitizer",
+        program=_TSAN,
+        where=lambda places: places.far_down & places.read_write,
+    ),
+    KindRule(
+        MappingKind.RUNTIME_HEAP,
+        KindSource.GUESS,
+        "14a0000-1620000 rw-p",
+        "far below the libraries, in a process that runs Wine",
+        "Wine",
+        program=_WINE,
+        where=lambda places: places.far_down,
     ),
     KindRule(
         MappingKind.JVM_HEAP,

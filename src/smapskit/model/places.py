@@ -275,7 +275,8 @@ class Places:
         has_rest = (rest > 0) & (rest < self.heap_size) & ~(unaccounted ^ self.after(unaccounted))
         has_rest &= self._is_multiple(self.size + rest, self.heap_size)
         # A mapping that happens to have the size of a heap is accounted.
-        return has_rest & self.read_write & self.at_heap | self.full_heap & unaccounted
+        is_full = self.full_heap | self.full_heaps & self.has_flag("nr", if_unknown=False)
+        return self.at_heap & (has_rest | is_full & unaccounted)
 
     @functools.cached_property
     def heap_size(self) -> int:
@@ -284,14 +285,20 @@ class Places:
 
     @functools.cached_property
     def at_heap(self) -> Mask:
-        """Mappings that may begin with a heap of an arena."""
-        return self._is_multiple(self.start, self.heap_size) & ~self.go_heap
+        """Memory that may begin with a heap of an arena."""
+        is_heap = self._is_multiple(self.start, self.heap_size) & self.read_write
+        return is_heap & ~self.go_heap & ~self.far_down
 
     @functools.cached_property
     def full_heap(self) -> Mask:
         """Memory of the size of a heap, all of it writable."""
         is_whole: Mask = self.size == self.heap_size
-        return self.read_write & self.at_heap & is_whole
+        return self.at_heap & is_whole
+
+    @functools.cached_property
+    def full_heaps(self) -> Mask:
+        """Memory of the size of one or several heaps, all of it writable."""
+        return self.at_heap & self._is_multiple(self.size, self.heap_size)
 
     @functools.cached_property
     def thread_stack(self) -> Mask:
@@ -312,7 +319,7 @@ class Places:
         unit = 128 * _KIB
         is_usual = (self.size % unit <= _PAGE) | ((self.size + guard) % unit <= _PAGE)
         is_usual &= (self.size >= unit) & (self.size <= 64 * _MIB)
-        return self.read_write & is_guarded & is_usual
+        return self.read_write & is_guarded & is_usual & ~self.far_down
 
     @functools.cached_property
     def made_as_stack(self) -> Mask:
@@ -320,7 +327,13 @@ class Places:
         guard = self.reserved_before
         is_guarded = (guard >= _PAGE) & (guard <= _MIB)
         is_guarded |= self.has_flag("gu", if_unknown=False)
-        return self.read_write & is_guarded & self.has_flag("nh", if_unknown=False)
+        is_stack = self.has_flag("nh", if_unknown=False) & ~self.unaccounted
+        return self.read_write & is_guarded & is_stack
+
+    @functools.cached_property
+    def executable(self) -> Mask:
+        """Plain memory that is executable."""
+        return self.where_plain(lambda key: "x" in key.perms)
 
     @functools.cached_property
     def far_down(self) -> Mask:
