@@ -118,6 +118,13 @@ class TestNames:
     def test_a_file_named_like_kernel_memory_is_a_file(self) -> None:
         assert found("1000-2000 rw-p /usr/share/[heap]") == ["mapped file/kernel"]
 
+    def test_a_file_named_like_a_memfd_is_a_file(self) -> None:
+        file = Mapping(
+            start=0x1000, end=0x2000, perms="rw-s", pathname="/memfd:java_heap", device="fe:00"
+        )
+        (verdict,) = smapskit.kinds([file])
+        assert (verdict.kind, verdict.source) == (MappingKind.MAPPED_FILE, KindSource.KERNEL)
+
     def test_data_of_a_program_is_told_from_other_files(self) -> None:
         assert found(LIBC) == [
             "program data/kernel",
