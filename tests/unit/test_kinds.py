@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -562,6 +563,26 @@ class TestRuntimes:
         in_heap["musl"] = MappingKind.ALLOCATOR
         in_heap["wine"] = MappingKind.RUNTIME_HEAP
         assert at == ({in_heap[name]} if name in in_heap else set())
+
+
+OF_RUNTIME = {
+    MappingKind.JVM_HEAP: "jvm",
+    MappingKind.JVM_OTHER: "jvm",
+    MappingKind.GO_HEAP: "go",
+    MappingKind.GO_RUNTIME: "go",
+    MappingKind.JAVASCRIPT_HEAP: "node|chromium|firefox",
+    MappingKind.RUNTIME_HEAP: "cpython|dotnet|erlang|luajit|mono|php|pypy|ruby|wine",
+    MappingKind.GUEST_MEMORY: "qemu",
+    MappingKind.SHADOW_MEMORY: "[at]san",
+    MappingKind.ALLOCATOR: "[a-z]*malloc|musl|redis|[at]san|chromium|firefox",
+}
+"""The captures in which a kind occurs."""
+
+
+@pytest.mark.parametrize("name", RUNTIME_CAPTURES)
+def test_a_runtime_is_claimed_only_where_it_runs(name: str) -> None:
+    kinds = set(smapskit.load(RUNTIMES / f"{name}.smaps.gz").group_by("kind"))
+    assert {k for k in kinds & set(OF_RUNTIME) if not re.match(OF_RUNTIME[k], name)} == set()
 
 
 @pytest.mark.parametrize(

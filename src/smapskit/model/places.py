@@ -355,7 +355,7 @@ class Places:
 
         They are a tree of large reservations, of each of which little is used.
         """
-        is_summary = self.read_write & (self.size == _PAGE)
+        is_summary = self.read_write & ~self.far_down & (self.size == _PAGE)
         is_summary &= (self.reserved_before >= 256 * _KIB) & (self.reserved_after >= 256 * _KIB)
         return int(is_summary.sum()) >= 3  # noqa: PLR2004
 
