@@ -241,6 +241,17 @@ class TestThreadStacks:
         text = "7f0008001000-7f0008002000 ---p {nh}\n7f0008002000-7f0008004000 rw-p {ac nh}"
         assert found(text) == ["guard/position", "signal stack/position"]
 
+    def test_of_musl_beside_a_signal_stack_of_rust(self) -> None:
+        """Rust's library maps signal stacks with MAP_STACK, musl maps those of threads without."""
+        text = """
+            7f0008001000-7f0008002000 ---p {nh}
+            7f0008002000-7f0008004000 rw-p {ac nh}
+            7f0009000000-7f0009002000 ---p {mr mw me}
+            7f0009002000-7f0009203000 rw-p {ac}
+            """
+        stacks = ["guard/position", "signal stack/position", "guard/position"]
+        assert found(text) == [*stacks, "thread stack/position"]
+
     def test_sizes_do_not_tell_where_flags_do(self) -> None:
         text = "7f0007001000-7f0007002000 ---p\n7f0007002000-7f0007102000 rw-p {ac}\n"
         assert found(text)[1] == "thread stack/position"

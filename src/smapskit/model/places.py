@@ -311,8 +311,9 @@ class Places:
         the guard. glibc 2.42 and later makes guard regions (`gu`) in place of a guard mapping;
         then adjacent stacks are one mapping.
         """
-        if self.made_as_stack.any():
-            return self.made_as_stack & (self.size >= _SMALLEST_STACK)
+        known = self.made_as_stack & ~self.signal_stack
+        if known.any():
+            return known
         guard = self.reserved_before
         is_guarded = (guard >= _PAGE) & (guard <= _LARGEST_GUARD)
         is_guarded |= self.has_flag("gu", if_unknown=False)
