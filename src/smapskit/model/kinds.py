@@ -481,7 +481,7 @@ KIND_RULES: Final = (
         KindRule(
             MappingKind.ALLOCATOR,
             KindSource.GUESS,
-            f"2 MiB rw-p, flag `nr`, in a process that maps {file}",
+            f"2 MiB rw-p, flag nr, in a process that maps {file}",
             "not accounted, in a process with this allocator in place of glibc's",
             owner,
             program=program,
@@ -517,7 +517,7 @@ KIND_RULES: Final = (
     KindRule(
         MappingKind.SIGNAL_STACK,
         KindSource.POSITION,
-        "4 kB without permissions, then 8 kB rw-p, flag `nh`",
+        "4 kB without permissions, then 8 kB rw-p, flag nh",
         "as a thread stack, but less than the smallest one, 16 KiB",
         where=lambda places: places.signal_stack,
     ),
@@ -569,7 +569,7 @@ KIND_RULES: Final = (
     KindRule(
         MappingKind.SHADOW_MEMORY,
         KindSource.GUESS,
-        "10000000000-94092d44000 rw-p, flag `nr`",
+        "10000000000-94092d44000 rw-p, flag nr",
         "far below the libraries and not accounted, in a process with ThreadSanitizer",
         "ThreadSanitizer",
         program=_TSAN,
@@ -635,7 +635,7 @@ KIND_RULES: Final = (
     KindRule(
         MappingKind.JAVASCRIPT_HEAP,
         KindSource.GUESS,
-        "16 kB rw-p, flag `nr`",
+        "16 kB rw-p, flag nr",
         "not accounted, in a process that runs V8",
         "V8",
         program=_V8,
@@ -653,7 +653,7 @@ KIND_RULES: Final = (
     KindRule(
         MappingKind.GUEST_MEMORY,
         KindSource.POSITION,
-        "96 MiB rw-p, flag `dc`",
+        "96 MiB rw-p, flag dc",
         "not copied by fork, in a process that runs qemu",
         program=r"qemu-(system-.*|kvm)",
         where=lambda places: places.not_forked,
