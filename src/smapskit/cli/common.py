@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING, NoReturn, TextIO
 
+from smapskit.cli.commands import COMMANDS
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.table import process_line
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 FAILURE = 1
 NOT_FOUND = 42
 _MAX_PID = 2**31 - 1
-_COMMANDS = ("diff", "record", "plot")
 _OPTIONS = ("--help", "--version", "--all")
 _PIDS = re.compile(r"(?:[A-Za-z]\w* )?([0-9]{1,10}(?:[ ,\n]+[0-9]{1,10})*)[ \n]*")
 """A command with its PID, or several PIDs, as one word."""
@@ -93,7 +93,7 @@ def advice_for(word: str, command: str) -> str:
         return f"; try {command} {' '.join(pids[1].replace(',', ' ').split())}"
     if f"--{word}" in _OPTIONS:
         return f"; try smapskit --{word}"
-    if similar := _similar(word, _COMMANDS):
+    if similar := _similar(word, COMMANDS):
         return f"; did you mean smapskit {similar}?"
     if not word.strip():
         return "; pidof prints nothing for a program that is not running"
