@@ -82,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from smapskit.cli import diff  # noqa: PLC0415
 
             return diff.run(words[1:])
+        case ["explain"]:
+            from smapskit.cli import explain  # noqa: PLC0415
+
+            return explain.run(words[1:])
         case ["record"]:
             from smapskit.cli import record  # noqa: PLC0415
 
