@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from smapskit.model.backing import NAME_RULES, Backing, Sharing
     from smapskit.model.check import Inconsistency, InconsistencyKind
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
+    from smapskit.model.kinds import KIND_RULES, KindSource, KindVerdict, MappingKind, kinds
     from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Usage
     from smapskit.model.notes import Note
     from smapskit.model.snapshot import Snapshot
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from smapskit.views.frames import concat, parse_frame
 
 __all__ = [
+    "KIND_RULES",
     "NAME_RULES",
     "VM_FLAGS",
     "AccessDenied",
@@ -79,8 +81,11 @@ __all__ = [
     "GroupUsage",
     "Inconsistency",
     "InconsistencyKind",
+    "KindSource",
+    "KindVerdict",
     "MachineFindings",
     "Mapping",
+    "MappingKind",
     "Note",
     "ParseError",
     "Permissions",
@@ -107,6 +112,7 @@ __all__ = [
     "format_smaps",
     "group_by",
     "iter_mappings",
+    "kinds",
     "load",
     "load_all",
     "load_frame",
@@ -153,6 +159,7 @@ _LAZY_IMPORTS = {
     "model.backing": "NAME_RULES Backing Sharing",
     "model.check": "Inconsistency InconsistencyKind",
     "model.diff": "Change ChangeKind Difference diff",
+    "model.kinds": "KIND_RULES KindSource KindVerdict MappingKind kinds",
     "model.mapping": "Device Mapping Permissions Rollup Usage",
     "model.notes": "Note",
     "model.snapshot": "Snapshot",
