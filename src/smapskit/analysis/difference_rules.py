@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from smapskit.analysis.findings import Confidence, Severity
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share, text
+from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, text
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Comparison, Part, largest_kinds
 from smapskit.model.backing import Backing

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import partial
+from pathlib import PurePosixPath
+from typing import Final
 
 from smapskit.analysis.findings import Confidence
 from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share
@@ -14,14 +17,22 @@ from smapskit.model.kinds import MappingKind
 
 _problem = partial(rule, subject=Subject.PROCESS)
 
+_JIT_RUNTIMES: Final = re.compile(
+    r"lib(jvm|j9\w*|coreclr|clrjit|mono\w*|luajit\S*|pypy\S*|v8|node|xul|cef|art|"
+    r"javascriptcoregtk\S*|mozjs\S*|erl\w*|LLVM\S*|ruby\S*)\.so\S*|"
+    r"node|nodejs|deno|bun|mono\S*|pypy\S*|luajit\S*|beam\S*|ruby\S*|php\S*|opcache\.so|"
+    r"(google-)?chrom(e|ium)\S*|electron\S*|qemu-\S+"
+)
+"""Base names of programs and libraries that generate code while they run."""
+
 
 @_problem(
     "map-count",
     title="There are {mappings}, {share} of the {limit} that are allowed.",
     condition="the number of mappings is more than {share} of vm.max_map_count ({default} where it "
     "is not known)",
-    meaning="At the limit, mmap, malloc and the start of threads fail with \"Cannot allocate "
-    "memory\" although memory is free; many programs crash then.",
+    meaning='At the limit, mmap, malloc and the start of threads fail with "Cannot allocate '
+    'memory" although memory is free; many programs crash then.',
     advice="Raise the limit: sysctl vm.max_map_count=262144. Then find out why there are so many "
     "mappings, and whether their number grows (smapskit record).",
     disproof="vm.max_map_count of the machine is higher than the limit given here.",
@@ -121,8 +132,8 @@ def _executable_stack(process: Process, _limits: Limits) -> Evidence | None:
     "writable-executable",
     confidence=Confidence.POSSIBLE,
     title="{size} of memory is writable and executable at the same time, in {mappings}.",
-    condition="a mapping has the permissions w and x, and is no stack and no JIT code of a known "
-    "runtime",
+    condition="a mapping has the permissions w and x, and is no stack and no JIT code of a "
+    "runtime that is known to have a JIT",
     meaning="Code can be changed while it runs. An error in the program can be used to write code "
     "and run it. Runtimes that compile at run time (JIT) do this for speed; other programs have no "
     "reason to.",
@@ -134,12 +145,15 @@ def _executable_stack(process: Process, _limits: Limits) -> Evidence | None:
     machine_title="Processes with memory that is writable and executable",
 )
 def _writable_executable(process: Process, _limits: Limits) -> Evidence | None:
+    has_jit = _has_jit(process)
     both = process.where(
-        lambda row: row.mapping.perms.write
-        and row.mapping.perms.execute
-        and not row.is_known_jit
-        and row.kind not in (MappingKind.MAIN_STACK, MappingKind.THREAD_STACK)
-        and row.backing is not Backing.DEVICE
+        lambda row: (
+            row.mapping.perms.write
+            and row.mapping.perms.execute
+            and not (row.kind is MappingKind.JIT_CODE and has_jit)
+            and row.kind not in (MappingKind.MAIN_STACK, MappingKind.THREAD_STACK)
+            and row.backing is not Backing.DEVICE
+        )
     )
     if not both.rows:
         return None
@@ -165,10 +179,19 @@ def _writable_executable(process: Process, _limits: Limits) -> Evidence | None:
     machine_title="Processes that run code from memory without a file",
 )
 def _executable_memfd(process: Process, _limits: Limits) -> Evidence | None:
-    code = process.of_backing(Backing.SHMEM).where(
-        lambda row: row.mapping.perms.execute and not row.is_known_jit
-    )
+    if _has_jit(process):
+        return None
+    code = process.of_backing(Backing.SHMEM).where(lambda row: row.mapping.perms.execute)
     if not code.rows:
         return None
     figures = (kb("size", code.sum("size")), count("mappings", len(code), "mapping"))
     return Evidence(code.sum("size"), figures, code.mappings)
+
+
+def _has_jit(process: Process) -> bool:
+    """Return whether a program or library of the process is known to generate code."""
+    return any(
+        _JIT_RUNTIMES.fullmatch(PurePosixPath(row.mapping.pathname).name)
+        for row in process.files.rows
+        if row.mapping.perms.execute
+    )

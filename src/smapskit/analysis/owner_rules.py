@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
 from typing import Final
@@ -22,6 +23,7 @@ _UNNAMED_KINDS: Final = (
     MappingKind.MALLOC_CHUNK,
     MappingKind.UNKNOWN,
 )
+_PAIRED_KINDS: Final = {MappingKind.THREAD_STACK, MappingKind.MALLOC_ARENA}
 
 
 @_problem(
@@ -141,8 +143,12 @@ def _many_stacks(process: Process, limits: Limits) -> Evidence | None:
     disproof="The number is constant over time, and the program is fast enough.",
 )
 def _fragmented(process: Process, limits: Limits) -> Evidence | None:
+    # A piece of a larger area is reported by split-mappings.
+    pieces = {id(row) for pair in _split_pairs(process) for row in pair}
     unnamed = process.anonymous.where(
-        lambda row: not row.mapping.pathname and str(row.mapping.perms) == "rw-p"
+        lambda row: (
+            not row.mapping.pathname and str(row.mapping.perms) == "rw-p" and id(row) not in pieces
+        )
     )
     sizes = Counter(mapping.size for mapping in unnamed.mappings)
     if not sizes:
@@ -168,15 +174,7 @@ def _fragmented(process: Process, limits: Limits) -> Evidence | None:
     disproof="The pieces have different owners: their names in smaps differ.",
 )
 def _split_mappings(process: Process, limits: Limits) -> Evidence | None:
-    pieces = Part(
-        after
-        for before, after in pairwise(process.rows)
-        if _is_split(before, after) and after.backing is Backing.ANONYMOUS
-    )
-    # The kinds with a guard per object of their own: a stack is no piece of a larger area.
-    pieces = pieces.where(
-        lambda row: row.kind not in (MappingKind.THREAD_STACK, MappingKind.MALLOC_ARENA)
-    )
+    pieces = Part(after for _, after in _split_pairs(process))
     if len(pieces) <= limits["mappings"]:
         return None
     figures = (
@@ -187,15 +185,19 @@ def _split_mappings(process: Process, limits: Limits) -> Evidence | None:
     return Evidence(pieces.sum("size"), figures, pieces.mappings)
 
 
-def _is_split(before: Row, after: Row) -> bool:
-    one, two = before.mapping, after.mapping
-    return (
-        one.end == two.start
-        and one.pathname == two.pathname
-        and before.backing is after.backing
-        and one.perms != two.perms
-        and before.kind is not MappingKind.THREAD_STACK
-    )
+def _split_pairs(process: Process) -> Iterator[tuple[Row, Row]]:
+    """Yield adjacent anonymous mappings that differ in their permissions."""
+    for before, after in pairwise(process.rows):
+        one, two = before.mapping, after.mapping
+        if (
+            one.end == two.start
+            and one.perms != two.perms
+            and one.pathname == two.pathname
+            and before.backing is after.backing is Backing.ANONYMOUS
+            # They consist of two mappings each, and are no pieces of a larger area.
+            and not {before.kind, after.kind} & _PAIRED_KINDS
+        ):
+            yield before, after
 
 
 @_explanation(
@@ -239,9 +241,7 @@ def _shared_memory(process: Process, limits: Limits) -> Evidence | None:
     needs=("anonymous",),
 )
 def _copied_file(process: Process, limits: Limits) -> Evidence | None:
-    copied = process.files.where(
-        lambda row: not row.mapping.perms.shared and row.mapping.anonymous
-    )
+    copied = process.files.where(lambda row: not row.mapping.perms.shared and row.mapping.anonymous)
     size = copied.sum("anonymous")
     if size < limits["copied"]:
         return None
@@ -263,8 +263,10 @@ def _copied_file(process: Process, limits: Limits) -> Evidence | None:
 )
 def _device_memory(process: Process, limits: Limits) -> Evidence | None:
     devices = process.where(
-        lambda row: row.backing is Backing.DEVICE
-        or ("pf" in row.flags and row.backing is not Backing.SPECIAL)
+        lambda row: (
+            row.backing is Backing.DEVICE
+            or ("pf" in row.flags and row.backing is not Backing.SPECIAL)
+        )
     )
     size = devices.sum("size")
     if size < limits["size"]:
@@ -290,9 +292,7 @@ def _device_memory(process: Process, limits: Limits) -> Evidence | None:
     needs=("private_hugetlb",),
 )
 def _hugetlb(process: Process, _limits: Limits) -> Evidence | None:
-    pages = process.where(
-        lambda row: row.mapping.shared_hugetlb or row.mapping.private_hugetlb
-    )
+    pages = process.where(lambda row: row.mapping.shared_hugetlb or row.mapping.private_hugetlb)
     size = pages.sum("shared_hugetlb") + pages.sum("private_hugetlb")
     if not size:
         return None

@@ -53,9 +53,7 @@ def _still_grows(used: Series) -> bool:
     return len(quarter.points) > 1 and quarter.growth > used.growth / 10
 
 
-def _largest_group(
-    course: Course, used: Series, dominant: float
-) -> tuple[str, Confidence | None]:
+def _largest_group(course: Course, used: Series, dominant: float) -> tuple[str, Confidence | None]:
     """Return a sentence about the group that grew most, and how sure that makes the finding."""
     if course.by is None:
         return "The recording has no groups, so that it does not show which part grows.", None
@@ -103,8 +101,8 @@ def _saw_tooth(course: Course, limits: Limits) -> Evidence | None:
     "levelled-off",
     confidence=Confidence.LIKELY,
     title="Memory grew by {growth} at first and stopped growing after {seconds}.",
-    condition="over at least {samples} samples, dirty pages and swap grew by at least {growth}, and "
-    "in the second half of the time they changed by less than {rest} of that",
+    condition="over at least {samples} samples, dirty pages and swap grew by at least {growth}; in "
+    "the second half of the time they changed by less than {rest} of that",
     meaning="The process loaded its data or filled its caches, and does not grow any more. It is "
     "not a leak, as far as the recording goes.",
     advice="Nothing. To be sure, record longer and under the usual load.",

@@ -15,22 +15,32 @@ class SampleLike(Protocol):
     """What rules need of `smapskit.Sample`."""
 
     @property
-    def seconds(self) -> float: ...
+    def seconds(self) -> float:
+        """Since the beginning of the recording."""
+
     @property
-    def group(self) -> str: ...
+    def group(self) -> str:
+        """The group; "" for all mappings."""
+
     @property
-    def totals(self) -> Totals: ...
+    def totals(self) -> Totals:
+        """The sums of the group."""
+
     @property
-    def marker(self) -> str: ...
+    def marker(self) -> str:
+        """What happened; "" for a sample."""
 
 
 class RecordingLike(Protocol):
     """What rules need of `smapskit.Recording`, which is defined in a later layer."""
 
     @property
-    def rows(self) -> Sequence[SampleLike]: ...
+    def rows(self) -> Sequence[SampleLike]:
+        """Samples and markers, by time."""
+
     @property
-    def by(self) -> str | None: ...
+    def by(self) -> str | None:
+        """What the sums were grouped by; None for one group."""
 
 
 @attrs.frozen

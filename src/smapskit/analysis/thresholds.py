@@ -93,7 +93,7 @@ THRESHOLDS: Final[dict[str, dict[str, Threshold]]] = {
     },
     "deleted-file": {"size": _kb(16 * MIB, _LARGE)},
     "reserved": {
-        "size": _kb(4 * GIB, "less is hardly noticed in VSZ"),
+        "size": _kb(16 * GIB, "a JVM reserves a quarter of the memory of the machine"),
         "times": Threshold(10, "count", "VSZ is misleading only if it is far above RSS"),
     },
     "untouched": {

@@ -194,9 +194,9 @@ def _dirty_shared_file(process: Process, limits: Limits) -> Evidence | None:
 )
 def _deleted_file(process: Process, limits: Limits) -> Evidence | None:
     deleted = process.files.where(
-        lambda row: row.mapping.is_deleted
-        and row.mapping.inode != 0
-        and not row.mapping.perms.execute
+        lambda row: (
+            row.mapping.is_deleted and row.mapping.inode != 0 and not row.mapping.perms.execute
+        )
     )
     size = deleted.sum("size")
     if size < limits["size"]:
@@ -221,10 +221,12 @@ def _deleted_file(process: Process, limits: Limits) -> Evidence | None:
 )
 def _deleted_executable(process: Process, _limits: Limits) -> Evidence | None:
     deleted = process.files.where(
-        lambda row: row.mapping.is_deleted
-        and row.mapping.inode != 0
-        and row.mapping.perms.execute
-        and not row.mapping.perms.shared
+        lambda row: (
+            row.mapping.is_deleted
+            and row.mapping.inode != 0
+            and row.mapping.perms.execute
+            and not row.mapping.perms.shared
+        )
     )
     if not deleted.rows:
         return None
@@ -330,8 +332,8 @@ def _userfaultfd(process: Process, _limits: Limits) -> Evidence | None:
     title="The page tables take {page_tables}, {share} of RSS, and RSS does not include them.",
     condition="the page tables have at least {page_tables} and more than {share} of RSS",
     meaning="The kernel needs a page of page tables for each piece of address space in which "
-    "anything was touched, however little. A process that touches a large area here and there has more page tables than "
-    "data. They are never paged out.",
+    "anything was touched, however little. A process that touches a large area here and there "
+    "has more page tables than data. They are never paged out.",
     advice="Keep data close together, use huge pages (MADV_HUGEPAGE, hugetlb), or unmap what is "
     "not needed any more. Many processes that map the same large shared memory need page tables "
     "each: use hugetlb pages for it.",

@@ -27,11 +27,6 @@ class Row(NamedTuple):
         return self.verdict.kind
 
     @property
-    def is_known_jit(self) -> bool:
-        """Whether it is code that a known runtime generates."""
-        return self.verdict.kind is MappingKind.JIT_CODE and bool(self.verdict.owner)
-
-    @property
     def flags(self) -> tuple[str, ...]:
         """The codes of VmFlags; none where they are not reported."""
         return self.mapping.vm_flags or ()
@@ -130,9 +125,7 @@ class Comparison:
         self.before = Process(difference.before, context)
         self.after = Process(difference.after, context)
         self.context = context
-        self.changed = {
-            id(mapping) for change in difference.changes for mapping in change.after
-        }
+        self.changed = {id(mapping) for change in difference.changes for mapping in change.after}
 
     def reports(self, name: str) -> bool:
         """Return whether both snapshots report a field."""

@@ -213,9 +213,7 @@ def _finding_document(finding: Finding, names: Sequence[str] | None) -> dict[str
         "severity": finding.severity,
         "confidence": finding.confidence,
         "size": finding.size,
-        "figures": [
-            {"name": f.name, "value": f.value, "unit": f.unit} for f in finding.figures
-        ],
+        "figures": [{"name": f.name, "value": f.value, "unit": f.unit} for f in finding.figures],
         "names": [sanitize(name) for name in names],
         "mappings": [_mapping_document(mapping) for mapping in finding.mappings],
         "meaning": sanitize(finding.meaning),
