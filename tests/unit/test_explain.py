@@ -6,13 +6,14 @@ import math
 from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
 import pytest
 from support import kernel_texts
 from support.paths import FIXTURES, PROCESSES, corpus
 from support.records import mapping
 
 import smapskit
-from smapskit import Context, Mapping, Recording, Sample, Snapshot, Totals
+from smapskit import Context, Recording, Sample, Snapshot, Totals
 from smapskit.analysis.rules import RULES
 from smapskit.analysis.thresholds import THRESHOLDS
 
@@ -98,9 +99,9 @@ def test_no_false_alarm_over_captures_by_others(file: Path) -> None:
 HEADER = "7f0000000000-7f0040000000 rw-p 00000000 00:00 0 "
 
 
-def snapshot_with(kernel: str = "6.18", **counters: int) -> Snapshot:
-    """A record of a kernel with some counters set."""
-    text = kernel_texts.record(kernel_texts.FIELDS[kernel].split(), HEADER)
+def snapshot_with(**counters: int) -> Snapshot:
+    """A record with some counters set."""
+    text = kernel_texts.record(kernel_texts.FIELDS["6.18"].split(), HEADER)
     for name, value in {"Size": GIB, **counters}.items():
         lines = text.split("\n")
         at = next(at for at, line in enumerate(lines) if line.startswith(f"{name}:"))
@@ -133,12 +134,8 @@ def test_locked_is_believed_only_with_its_flag() -> None:
     repeated = snapshot_with(Rss=64 * MIB, Pss=64 * MIB, Locked=64 * MIB, Private_Dirty=64 * MIB)
     assert smapskit.explain(repeated) == []
     (locked,) = repeated
-    flagged = Snapshot((smapskit.Mapping(**values_of(locked) | {"vm_flags": ("rd", "lo")}),))
+    flagged = Snapshot((attrs.evolve(locked, vm_flags=("rd", "wr", "lo")),))
     assert ids(smapskit.explain(flagged)) == {"locked"}
-
-
-def values_of(record: Mapping) -> dict[str, object]:
-    return {name: getattr(record, name) for name in ("start", "end", "perms", "rss", "locked")}
 
 
 def test_swap_of_a_machine_that_is_short_of_memory() -> None:
