@@ -158,7 +158,7 @@ def _fragmented(process: Process, limits: Limits) -> Evidence | None:
         return None
     chunks = unnamed.where(lambda row: row.mapping.size == size)
     figures = (count("mappings", number, "mapping"), kb("size", size), kb("rss", chunks.rss))
-    return Evidence(chunks.sum("size"), figures, chunks.mappings)
+    return Evidence(chunks.sum("size"), figures, chunks.mappings, counter="size")
 
 
 @_problem(
@@ -182,7 +182,7 @@ def _split_mappings(process: Process, limits: Limits) -> Evidence | None:
         kb("size", pieces.sum("size")),
         kb("rss", pieces.rss),
     )
-    return Evidence(pieces.sum("size"), figures, pieces.mappings)
+    return Evidence(pieces.sum("size"), figures, pieces.mappings, counter="size")
 
 
 def _split_pairs(process: Process) -> Iterator[tuple[Row, Row]]:
@@ -247,7 +247,7 @@ def _copied_file(process: Process, limits: Limits) -> Evidence | None:
     if size < limits["copied"]:
         return None
     figures = (kb("copied", size), count("mappings", len(copied), "mapping"))
-    return Evidence(size, figures, copied.mappings)
+    return Evidence(size, figures, copied.mappings, counter="anonymous")
 
 
 @_explanation(
@@ -277,7 +277,7 @@ def _device_memory(process: Process, limits: Limits) -> Evidence | None:
         kb("rss", devices.rss),
         count("mappings", len(devices), "mapping"),
     )
-    return Evidence(size, figures, devices.mappings)
+    return Evidence(size, figures, devices.mappings, counter="size")
 
 
 @_explanation(
@@ -324,7 +324,7 @@ def _reserved(process: Process, limits: Limits) -> Evidence | None:
         kb("vsz", process.sum("size")),
         count("mappings", len(reserved), "mapping"),
     )
-    return Evidence(size, figures, reserved.mappings)
+    return Evidence(size, figures, reserved.mappings, counter="size")
 
 
 def _is_reserved(row: Row) -> bool:
@@ -359,4 +359,4 @@ def _untouched(process: Process, limits: Limits) -> Evidence | None:
         count("mappings", len(allocated), "mapping"),
     )
     detail = f"The largest mapping has {format_kb(max(m.size for m in allocated.mappings))}."
-    return Evidence(size - used, figures, allocated.mappings, detail)
+    return Evidence(size - used, figures, allocated.mappings, detail, counter="size")

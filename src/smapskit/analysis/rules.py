@@ -44,6 +44,8 @@ class Evidence:
     """In place of the declared one."""
     confidence: Confidence | None = None
     """In place of the declared one."""
+    counter: str = "rss"
+    """The attribute of Mapping that proves it, by which the mappings are sorted."""
 
 
 View = TypeVar("View")
@@ -82,13 +84,17 @@ class Rule:
         evidence = self.check(view, limits)
         if evidence is None:
             return None
-        by_size = sorted(evidence.mappings, key=lambda m: (-(m.rss or 0), -m.size, m.start))
+        counter = evidence.counter
+        largest_first = sorted(
+            evidence.mappings, key=lambda m: (-(getattr(m, counter) or 0), -m.size, m.start)
+        )
         return Finding(
             id=self.id,
             title=self.title.format(**{figure.name: figure for figure in evidence.figures}),
             severity=evidence.severity or self.severity,
             figures=evidence.figures,
-            mappings=tuple(by_size),
+            mappings=tuple(largest_first),
+            counter=counter,
             meaning=f"{evidence.detail} {self.meaning}".strip(),
             advice=self.advice,
             confidence=evidence.confidence or self.confidence,
