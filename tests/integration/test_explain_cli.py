@@ -69,7 +69,7 @@ def test_a_capture(capsys: pytest.CaptureFixture[str]) -> None:
 def test_rules_that_could_not_be_checked_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(str(FIXTURES / "bash" / "maps.txt")) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "Not checked: malloc-arenas, main-heap, " in text
+    assert "malloc-arenas, main-heap, " in text
     assert "(the source does not report rss)" in text
     assert "stack-limit (the context has no stack_limit)" in text
     assert explain(HEALTHY, "--context", "stack_limit=8192") == 0
