@@ -52,6 +52,7 @@ OF_CAPTURES = {
     "maps/procfs-tcsh-2.4": {"writable-executable"},
     "smaps/arm-xilinx-4.4-python": {"writable-executable"},  # a closure of libffi
     "smaps/firecracker-guest-mem-hugetlb": {"hugetlb"},
+    "smaps/firefox-ubuntu1604": {"runtime-heap"},  # 1 GiB of jemalloc
     "smaps/pcp-5.5.7-pid291591": {"deleted-executable"},
     "smaps/uutils-parser-test": {"hugetlb"},  # values made up for a test
     "pmap-x/centos5-chunk_server": {"deleted-executable"},  # replaced by prelink

@@ -1,7 +1,7 @@
-"""Create objects of 480 bytes: their number."""
+"""Create objects of 400 bytes: their number."""
 
 import sys
 
-objects = [bytes(480) for _ in range(int(sys.argv[1]))]
+objects = [bytes(400) for _ in range(int(sys.argv[1]))]
 print("ready", flush=True)
 sys.stdin.read()
