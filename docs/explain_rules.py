@@ -18,7 +18,8 @@ import tempfile
 from pathlib import Path
 
 import smapskit
-from smapskit.analysis.rules import RULES, Rule, Subject
+from smapskit.analysis.explain import RULES
+from smapskit.analysis.rules import Rule, Subject
 from smapskit.analysis.thresholds import THRESHOLDS
 
 HERE = Path(__file__).parent

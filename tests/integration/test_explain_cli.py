@@ -16,7 +16,7 @@ from support.subjects import Start
 
 import smapskit
 from smapskit import cli
-from smapskit.analysis.rules import RULES
+from smapskit.analysis.explain import RULES
 
 SCHEMA = json.loads((ROOT / "docs" / "schema-explain.json").read_text())
 HEALTHY = str(FIXTURES / "bash" / "smaps.txt")

@@ -14,7 +14,7 @@ from support.records import mapping
 
 import smapskit
 from smapskit import Context, Recording, Sample, Snapshot, Totals
-from smapskit.analysis.rules import RULES
+from smapskit.analysis.explain import RULES
 from smapskit.analysis.thresholds import THRESHOLDS
 
 MIB = 1024

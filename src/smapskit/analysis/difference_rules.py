@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, text
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, text
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Comparison, Part, largest_kinds
 from smapskit.model.backing import Backing
 from smapskit.model.kinds import MappingKind
 
-_explanation = partial(rule, subject=Subject.DIFFERENCE, severity=Severity.EXPLANATION)
-_problem = partial(rule, subject=Subject.DIFFERENCE)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_explanation = partial(rule, RULES, Subject.DIFFERENCE, severity=Severity.EXPLANATION)
+_problem = partial(rule, RULES, Subject.DIFFERENCE)
 
 
 @_problem(

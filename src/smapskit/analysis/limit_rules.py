@@ -9,13 +9,15 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from smapskit.analysis.findings import Confidence
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Process
 from smapskit.model.backing import Backing
 from smapskit.model.kinds import MappingKind
 
-_problem = partial(rule, subject=Subject.PROCESS)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_problem = partial(rule, RULES, Subject.PROCESS)
 
 _JIT_RUNTIMES: Final = re.compile(
     r"lib(jvm|j9\w*|coreclr|clrjit|mono\w*|luajit\S*|pypy\S*|v8|node|xul|cef|art|"

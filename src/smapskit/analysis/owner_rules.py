@@ -9,14 +9,16 @@ from itertools import pairwise
 from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity, format_kb
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share, text
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share, text
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Part, Process, Row
 from smapskit.model.backing import Backing
 from smapskit.model.kinds import KindSource, MappingKind
 
-_explanation = partial(rule, subject=Subject.PROCESS, severity=Severity.EXPLANATION)
-_problem = partial(rule, subject=Subject.PROCESS)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_explanation = partial(rule, RULES, Subject.PROCESS, severity=Severity.EXPLANATION)
+_problem = partial(rule, RULES, Subject.PROCESS)
 
 _UNNAMED_KINDS: Final = (
     MappingKind.OTHER_ANONYMOUS,

@@ -7,14 +7,16 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity, format_kb
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Process, largest_kinds
 from smapskit.model.backing import Backing
 from smapskit.model.kinds import MappingKind
 
-_explanation = partial(rule, subject=Subject.PROCESS, severity=Severity.EXPLANATION)
-_problem = partial(rule, subject=Subject.PROCESS)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_explanation = partial(rule, RULES, Subject.PROCESS, severity=Severity.EXPLANATION)
+_problem = partial(rule, RULES, Subject.PROCESS)
 
 _MIN_SPARSE_KB: Final = 2048
 """Smaller mappings need at most two pages of page tables."""
