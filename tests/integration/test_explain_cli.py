@@ -130,7 +130,13 @@ def test_errors(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain("/nonexistent") == 1
     assert explain(HEALTHY, "/nonexistent") == 1
     assert capsys.readouterr().out == ""
-    for words in ([], ["--all", HEALTHY], ["1", "2", "3"], [HEALTHY, "--ignore", "no-such-id"]):
+    for words in (
+        [],
+        ["--all", HEALTHY],
+        ["--all", "--context", "mem_total=1"],
+        ["1", "2", "3"],
+        [HEALTHY, "--ignore", "no-such-id"],
+    ):
         with pytest.raises(SystemExit) as end:
             explain(*words)
         assert end.value.code == 1

@@ -42,6 +42,8 @@ def run(words: Sequence[str]) -> int:
         parser.error("expected either --all or a PID, CAPTURE or RECORDING")
     if len(options.operands) > _MAX_OPERANDS:
         parser.error("expected one operand, or two to compare: BEFORE AFTER")
+    if options.all and options.context:
+        parser.error("expected --context only with a CAPTURE or PID: --all reads the facts itself")
     try:
         options.context = Context.parse(dict(options.context))
     except ValueError as error:
