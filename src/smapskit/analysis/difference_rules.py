@@ -88,7 +88,7 @@ def _cache_growth(compared: Comparison, limits: Limits) -> Evidence | None:
     meaning="More threads were started than ended. If this goes on, the process reaches the limit "
     "of threads, of mappings or of memory.",
     advice="Look at what the threads are: cat /proc/PID/task/*/comm | sort | uniq -c. Threads that "
-    "have ended keep their stack until somebody joins or detaches them.",
+    "have ended keep their stack until they are joined or detached.",
     disproof="The process was starting a pool of threads, and the number stays the same from now "
     "on.",
 )

@@ -11,7 +11,7 @@ Limits = MappingOf[str, float]
 """The thresholds of one rule, by name."""
 
 MIB: Final = 1024
-"""Of a kB."""
+"""In kB."""
 GIB: Final = 1024 * MIB
 
 
