@@ -114,8 +114,8 @@ def _address_space_limit(process: Process, limits: Limits) -> Evidence | None:
     title="The stack is executable: {mappings}.",
     condition="the main stack or the stack of a thread has the permission x",
     meaning="An attacker who can write to the stack, through an error in the program, can then run "
-    "code. The kernel makes stacks executable if one program or library requires it, mostly by accident: assembly "
-    "files without a .note.GNU-stack section.",
+    "code. The kernel makes stacks executable if one program or library requires it, mostly by "
+    "accident: assembly files without a .note.GNU-stack section.",
     advice="Find the file: readelf -lW FILE | grep GNU_STACK shows RWE for the program or one of "
     "its libraries. Rebuild it with -Wl,-z,noexecstack, or clear the mark with patchelf "
     "--clear-execstack FILE.",
