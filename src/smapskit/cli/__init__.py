@@ -89,9 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return system.run(words)
     from smapskit.cli import fast_table  # noqa: PLC0415
 
-    status = fast_table.run(words)
-    if status is not None:
-        return status
+    done = fast_table.run(words)
+    if done is not None:
+        return done
     from smapskit.cli import show  # noqa: PLC0415
 
     return show.run(words)

@@ -6,6 +6,7 @@ from typing import Final
 
 COMMANDS: Final = {
     "diff": "diff",
+    "explain": "explain",
     "pages": "pages",
     "plot": "plot",
     "record": "record",
