@@ -12,14 +12,15 @@ import importlib
 import io
 import os
 import re
-from itertools import pairwise
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError, Unsupported
-from smapskit.formats.paste import strip_paste_artifacts
+from smapskit.formats import paste
 from smapskit.formats.pmap.read import parse_pmaps
-from smapskit.formats.smaps.grammar import FIELD, HEADER
+from smapskit.formats.smaps.files import SMAPS
+from smapskit.formats.smaps.grammar import FIELD, HEADER, NUMBER
 from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
 from smapskit.model.mapping import Rollup
 from smapskit.model.snapshot import Snapshot
@@ -147,22 +148,31 @@ def detect_format(data: bytes, *, source: str | None = None) -> str:
     Raises:
         ParseError: it is the text of another program, which is named if it is known.
     """
-    head, _ = strip_paste_artifacts(data[:_SNIFF_BYTES], HEADER)
+    head, _ = paste.strip(data[:_SNIFF_BYTES])
     lines = [line for line in head.split(b"\n") if line.strip()]
-    for line, following in pairwise([*lines, b""]):
+    for position, line in enumerate(lines):
         if header := HEADER.fullmatch(line):
             if header[7] == b"[rollup]":
                 return "smaps_rollup"
-            return "smaps" if FIELD.fullmatch(following) and not HEADER.match(following) else "maps"
+            following = takewhile(lambda line: not HEADER.match(line), lines[position + 1 :])
+            return "smaps" if any(map(_is_field, following)) else "maps"
     for pattern, name in _FOREIGN_FORMATS:
         if any(pattern.match(line) for line in lines[:20]) or pattern.match(head):
             msg = f"expected smaps, maps or the output of pmap, got {name}"
             raise ParseError(msg, source, 1, decode(lines[0]))
     if not lines:
         return "smaps"  # of a kernel thread
-    if FIELD.fullmatch(lines[0]) and re.match(rb"[A-Z]", lines[0]):
+    if _is_field(lines[0]) and re.match(rb"[A-Z]", lines[0]):
         return "smaps"  # truncated at its beginning, which its parser reports
     return "pmap"
+
+
+def _is_field(line: bytes) -> bool:
+    """Return whether a line is a field of the kernel: text may contain a word and a colon."""
+    field = FIELD.fullmatch(line)
+    if field is None:
+        return False
+    return field[1].decode() in SMAPS.fields or NUMBER.fullmatch(field[3]) is not None
 
 
 def _name(source: Source) -> str | None:
