@@ -12,6 +12,8 @@ FIXTURES = TESTS / "fixtures"
 PROCESSES = sorted(folder for folder in FIXTURES.iterdir() if (folder / "smaps.txt").exists())
 CORPUS = Path(os.environ.get("SMAPSKIT_CORPUS", ROOT.parent / "shared" / "corpus"))
 """Captures by others, which are not part of the project."""
+PASTED = CORPUS.parent / "corpus-pasted"
+"""Captures by others as they were pasted, which are not part of the project."""
 RECORDED = ROOT / "examples" / "pageout" / "recorded"
 """Recordings of the page-out experiment."""
 
