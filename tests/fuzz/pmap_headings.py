@@ -46,6 +46,7 @@ WORDS = {
 COUNTERS = ("size", "rss", "pss", "uss", "dirty", "swap", "anon", "locked")
 BUSYBOX = {"address", "kbytes", "pss", "dirty", "swap", "mode", "mapping"}
 PID_LINE = re.compile(r"[0-9]{1,10}:(?:[ \t]|\Z)")
+SKIPPED = re.compile(rf"^(?:{smapskit.Note.SKIPPED}|{smapskit.Note.ROWS_OMITTED}): line (\d+): ")
 HEX = set("0123456789abcdef")
 
 
@@ -267,24 +268,29 @@ def compare(lines: list[str]) -> str | None:
     if any(PID_LINE.match(line) for line in lines):
         return None  # a damaged row that is the first line of another process
     try:
-        expected = reference(lines)
-    except RejectedError:
-        expected = None
-    try:
         snapshots = parse_pmaps("\n".join(lines) + "\n")
     except smapskit.ParseError as error:
-        if expected is not None:
+        if _reference_or_none(lines) is not None:
             return f"rejected: {error}"
         if error.line_number is None:
             return f"rejected without a line: {error}"
         return None
     except Exception as error:  # noqa: BLE001  the finding
         return f"{type(error).__name__}: {error}"
+    skipped = {int(n) for note in snapshots[0].notes for n in SKIPPED.findall(note)}
+    expected = _reference_or_none([e for n, e in enumerate(lines, 1) if n not in skipped])
     if expected is None:
         return f"read, though it cannot be: {snapshots[0].mappings}"
-    found = [_row_of(mapping) for mapping in snapshots[0]]
+    found = [_row_of(mapping) for snapshot in snapshots for mapping in snapshot]
     wanted = [_without_mode(row) for row in expected]
     return None if found == wanted else f"expected {wanted}, got {found}"
+
+
+def _reference_or_none(lines: list[str]) -> list[Row] | None:
+    try:
+        return reference(lines)
+    except RejectedError:
+        return None
 
 
 def _row_of(mapping: smapskit.Mapping) -> tuple[object, ...]:

@@ -14,6 +14,8 @@ RUNTIMES = FIXTURES / "runtimes"
 """Captures of language runtimes, allocators and servers: see fixtures/capture_runtimes.py."""
 CORPUS = Path(os.environ.get("SMAPSKIT_CORPUS", ROOT.parent / "shared" / "corpus"))
 """Captures by others, which are not part of the project."""
+PASTED = CORPUS.parent / "corpus-pasted"
+"""Captures by others as they were pasted, which are not part of the project."""
 RECORDED = ROOT / "examples" / "pageout" / "recorded"
 """Recordings of the page-out experiment."""
 

@@ -251,7 +251,11 @@ class TestRejected:
             for packed in (data, gzip.compress(data)):
                 with pytest.raises(ParseError) as caught:
                     load(io.BytesIO(packed))
-                assert str(caught.value) == f"expected text, got a binary file{kind}"
+                assert caught.value.message == f"expected text, got a binary file{kind}"
+
+    def test_the_line_of_a_nul_byte_is_named(self) -> None:
+        with pytest.raises(ParseError, match="line 3: expected text, got a binary file"):
+            smapskit.load(io.BytesIO(SMAPS[: SMAPS.index(b"\n") + 1] + b"Rss: 4 kB\n\0\n"))
 
     @pytest.mark.parametrize(
         "rows",
@@ -272,10 +276,10 @@ class TestRejected:
             assert (caught.value.line_number, caught.value.line) == (2, rows)
 
     def test_a_name_of_another_format_beside_a_listing_is_no_reason(self) -> None:
-        text = "2:   cat\n0000000000400000      4K r---- MemTotal:\nno row\n"
+        text = "2:   cat\n0000000000400000      4K r---- MemTotal:\n0000000000401000 4x\n"
         with pytest.raises(ParseError) as caught:
             smapskit.load(io.BytesIO(text.encode()))
-        assert (caught.value.line_number, caught.value.line) == (3, "no row")
+        assert (caught.value.line_number, caught.value.line) == (3, "0000000000401000 4x")
 
     def test_any_other_text_is_none_of_the_known_ones(self) -> None:
         with pytest.raises(ParseError) as caught:

@@ -254,7 +254,10 @@ class TestPasted:
     def test_prompt_and_what_follows(self) -> None:
         snapshot = smapskit.parse_pmap(f"$ pmap -x 42\n{EXTENDED}$ \n")
         assert snapshot.mappings == smapskit.parse_pmap(EXTENDED).mappings
-        assert snapshot.notes == (Note.COMMAND_SKIPPED, Note.TRAILING_TEXT)
+        assert snapshot.notes == (
+            f"{Note.SKIPPED}: line 1: '$ pmap -x 42'",
+            f"{Note.SKIPPED}: line 10: '$'",
+        )
 
     @pytest.mark.parametrize("mark", ["> ", "    ", "\t", ">> "])
     def test_indent(self, mark: str) -> None:
@@ -289,7 +292,7 @@ class TestPasted:
     def test_a_remark_after_a_row(self) -> None:
         snapshot = smapskit.parse_pmap(EXTENDED.replace("[ anon ]", "[ anon ]  <-- the heap"))
         assert snapshot[1].pathname == "[ anon ]"
-        assert snapshot.notes == (Note.REMARK,)
+        assert snapshot.notes == (f"{Note.REMARK}: line 4: '<-- the heap'",)
 
     @pytest.mark.parametrize(("mode", "notes"), [("rw-s-", (Note.ASSUMED_SHMEM,)), ("rw---", ())])
     def test_a_row_that_is_assumed_to_be_shared_memory(

@@ -271,7 +271,10 @@ class TestRejectedRows:
 
     def test_remarks_after_the_totals_are_not_headings(self) -> None:
         text = EXTENDED + "The Mode of the Mapping is odd\n$ \n"
-        assert smapskit.parse_pmap(text).notes == (Note.TRAILING_TEXT,)
+        assert smapskit.parse_pmap(text).notes == (
+            f"{Note.SKIPPED}: line 7: 'The Mode of the Mapping is odd'",
+            f"{Note.SKIPPED}: line 8: '$'",
+        )
 
     @pytest.mark.parametrize("total", [" total 4k", " total 4K", " total 4", "Total: 4k"])
     def test_the_unit_of_a_total(self, total: str) -> None:

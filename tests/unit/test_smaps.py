@@ -377,12 +377,12 @@ class TestMalformed:
             (RECORD.replace("rd mr", "rd m"), 26, "two-letter codes"),
             (RECORD.replace("rd mr", "rd ☃☃"), 26, "two-letter codes"),
             (RECORD.replace("mw me ", "mw me \r"), 26, "two-letter codes"),
-            (RECORD + "what is this\n", 27, "expected a field such as"),
+            (RECORD + "Rss what is this\n", 27, "expected a field such as"),
             (BINARY, 1, "expected a line like"),
             (b"\x00" * 5000, 1, "expected a line like"),
             ("total 12\ndrwxr-xr-x 3 root root 4096 .\n", 1, "expected a line like"),
             ("\n\n\nhello\n", 4, "expected a line like"),
-            ("cat /proc/1/smaps\n", 1, "got none"),
+            ("cat /proc/1/smaps\n", 1, "expected a line like"),
             (HEADER.replace("/usr/bin/head", "[rollup]") + "\nRss: 4 kB\n", 1, "use parse_rollup"),
             ("\ud800", 1, "lone surrogate U+D800"),
         ],
@@ -413,7 +413,7 @@ class TestMalformed:
     def test_rows_that_were_visibly_omitted_are_noted(self) -> None:
         snapshot = smapskit.parse_smaps(f"{RECORD}[...]\n{RECORD}")
         assert len(snapshot) == 2
-        assert snapshot.notes == (Note.ROWS_OMITTED,)
+        assert snapshot.notes == (f"{Note.ROWS_OMITTED}: line 27: '[...]'",)
 
 
 class TestMaps:

@@ -11,12 +11,12 @@ import re
 from typing import Final, NamedTuple
 
 from smapskit.errors import ParseError
+from smapskit.formats import paste
 from smapskit.text import decode
 
 SNIFF_BYTES: Final = 64 * 1024
 """The beginning of a text from which its format is detected."""
 _TEXT: Final = re.compile(rb"\S")
-_BYTE_ORDER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _HEX: Final = rb"0x[0-9a-fA-F]+"
 
 
@@ -136,15 +136,20 @@ def reject_binary(data: bytes, source: str | None = None) -> None:
     Reject a file that is not text.
 
     Raises:
-        ParseError: without a line; it names the kind of file if it is known.
+        ParseError: with the kind of file if it is known, else with the line of a NUL byte.
     """
-    kind = _binary_kind(data[:SNIFF_BYTES])
+    head = data[:SNIFF_BYTES]
+    kind = _binary_kind(head)
     if kind is not None:
-        raise ParseError(f"expected text, got a binary file{kind and f': {kind}'}", source)
+        raise ParseError(f"expected text, got a binary file: {kind}", source)
+    text = paste.decode_utf_16(head)
+    if (position := text.find(b"\0")) >= 0:
+        number = text.count(b"\n", 0, position) + 1
+        raise ParseError("expected text, got a binary file", source, number)
 
 
 def _binary_kind(head: bytes) -> str | None:
-    """Return the kind of a binary file, "" if it is unknown; None for text."""
+    """Return the kind of a binary file by what it begins with; None if it is unknown."""
     if head.startswith(b"\x7fELF") and head[16:18] in _ELF_CORE:
         return "a core file (ELF)"
     for magic, kind in _BINARIES:
@@ -152,7 +157,7 @@ def _binary_kind(head: bytes) -> str | None:
             return kind
     if head[_TAR_MAGIC] == b"ustar":
         return "a tar archive: extract it first"
-    return "" if b"\0" in head and not head.startswith(_BYTE_ORDER_MARKS) else None
+    return None
 
 
 def reject_solaris(data: bytes, source: str | None = None) -> None:

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from typing import Final
+
+from smapskit.text import truncate
+
+MAX_LISTED: Final = 20
+"""How many lines are listed for one kind of note, before a note with the number of the rest."""
 
 
 class Note(enum.StrEnum):
@@ -14,10 +21,20 @@ class Note(enum.StrEnum):
     """
 
     # Traces of copying
+    ENCODING = "the text was decoded: it has a byte order mark or is UTF-16"
     CRLF = "the text has CRLF line ends"
+    COLOURS = "escape sequences of a terminal were removed"
+    ENTITIES = "HTML entities were decoded"
+    BLANKS = "blanks of other kinds were replaced by plain ones"
+    DASHES = "typographic dashes were replaced by hyphens"
+    FENCE = "a fence around the listing was removed"
     QUOTED = "a quote mark or an indent before each line was removed"
+    WRAPPED = "wrapped lines were joined"
+    # These have details, one note per line: see LineNotes.
+    PREFIX = "text before each line was removed"
     ROWS_OMITTED = "rows were omitted"
-    COMMAND_SKIPPED = "a command line before the listing was skipped"
+    REMARK = "a remark after a name was removed"
+    SKIPPED = "a line outside of the listing was skipped"
 
     # smaps and maps
     EMPTY = "the text is empty: a kernel thread, or a process that had ended"
@@ -35,12 +52,10 @@ class Note(enum.StrEnum):
     CUMULATIVE_TOTALS = (
         "the totals include the processes before this one (a fault of procps up to 4.0.2)"
     )
-    TRAILING_TEXT = "text after the totals was ignored"
     ASSUMED_SHMEM = (
         "zero (deleted) with permission s was classified as shared memory: the last part of "
         "/dev/zero (deleted), or of any file with that name"
     )
-    REMARK = "a remark after [ anon ] or [ stack ] was ignored"
     NO_ROWS = "no rows: a kernel thread, or a process that had ended"
     # These three have details: see the functions below.
     COLUMNS_GUESSED = "no heading: columns guessed from the rows"
@@ -69,3 +84,33 @@ def ambiguous_columns(dialect: str) -> str:
 def total_differs(counter: str, reported: int, summed: int) -> str:
     """Return the note that a total of a pmap text is not the sum of its rows, both in kB."""
     return f"{Note.TOTAL_DIFFERS}: {counter} is {reported}, the rows add up to {summed}"
+
+
+class LineNotes:
+    """Collects notes about single lines: each with its number and what it was."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Note, list[str]] = {}
+        self._rest: dict[Note, tuple[int, int]] = {}
+
+    def add(self, note: Note, number: int, text: str) -> None:
+        """Add a line, or the part of it that was removed."""
+        lines = self._lines.setdefault(note, [])
+        if len(lines) < MAX_LISTED:
+            lines.append(f"{note}: line {number}: {truncate(text)!r}")
+        else:
+            count, _ = self._rest.get(note, (0, 0))
+            self._rest[note] = count + 1, number
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the notes, by kind, in the order of the lines."""
+        for note, lines in self._lines.items():
+            yield from lines
+            if note in self._rest:
+                count, last = self._rest[note]
+                yield f"{note}: {count} more, the last is line {last}"
+
+
+def prefix_removed(prefix: str) -> str:
+    """Return the note that a prefix, such as a number, was removed from each line."""
+    return f"{Note.PREFIX}: {truncate(prefix)!r}"

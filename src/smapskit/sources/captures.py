@@ -12,14 +12,16 @@ import importlib
 import io
 import os
 import re
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError, Unsupported
+from smapskit.formats import paste
 from smapskit.formats.foreign import SNIFF_BYTES, error_at_text, foreign_error, reject_binary
-from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.read import ROW_EXAMPLE, parse_pmaps
-from smapskit.formats.smaps.grammar import FIELD, HEADER, HEADER_EXAMPLE, ROLLUP_NAME
+from smapskit.formats.smaps.files import SMAPS
+from smapskit.formats.smaps.grammar import FIELD, HEADER, HEADER_EXAMPLE, NUMBER, ROLLUP_NAME
 from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
 from smapskit.model.mapping import Mapping, Rollup, kernel_fields
 from smapskit.model.snapshot import Snapshot
@@ -164,16 +166,16 @@ def load_rollup_all(
 
 def detect_format(data: bytes) -> str:
     """Return what a text is: "smaps", "smaps_rollup" or "maps", and "pmap" for any other text."""
-    head, _ = strip_paste_artifacts(data[:SNIFF_BYTES], HEADER)
+    head, _ = paste.strip(data[:SNIFF_BYTES])
     lines = [line for line in head.split(b"\n") if line.strip()]
     headers = [number for number, line in enumerate(lines) if HEADER.fullmatch(line)]
     if headers:
         first = HEADER.fullmatch(lines[headers[0]])
         if first and first[7] == ROLLUP_NAME.encode():
             return "smaps_rollup"
-        after = [lines[number + 1] for number in headers if number + 1 < len(lines)]
-        has_fields = any(map(FIELD.fullmatch, after[:1])) or any(map(_is_known_field, after))
-        return "smaps" if has_fields else "maps"
+        of_first = takewhile(lambda line: not HEADER.match(line), lines[headers[0] + 1 :])
+        after_each = (lines[number + 1] for number in headers if number + 1 < len(lines))
+        return "smaps" if any(map(_is_field, chain(of_first, after_each))) else "maps"
     if not lines:
         return "smaps"  # of a kernel thread
     if any(map(_is_known_field, lines[:_MAX_PREAMBLE_LINES])):
@@ -183,7 +185,13 @@ def detect_format(data: bytes) -> str:
 
 def _is_known_field(line: bytes) -> bool:
     field = FIELD.fullmatch(line)
-    return field is not None and field[1].decode() in _FIELDS
+    return field is not None and field[1].decode() in SMAPS.fields
+
+
+def _is_field(line: bytes) -> bool:
+    """Return whether a line is a field of the kernel: text may contain a word and a colon."""
+    field = FIELD.fullmatch(line)
+    return _is_known_field(line) or (field is not None and NUMBER.fullmatch(field[3]) is not None)
 
 
 def _name(source: Source) -> str | None:

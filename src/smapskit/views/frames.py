@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from smapskit.formats.smaps.files import SMAPS
-from smapskit.formats.smaps.parse import normalize, parse_smaps_all
+from smapskit.formats.smaps.parse import check_single, parse_smaps_all
+from smapskit.formats.smaps.pasted import Pasted, parse_pasted
 from smapskit.formats.smaps.processes import Expected, process_starts
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.model.backing import Backing, Sharing, sharing_of
@@ -116,9 +117,13 @@ def parse_frame(
     Equal to `parse_smaps(text).to_frame(unit)`. Args and errors are those of `parse_smaps` and
     `to_frame`.
     """
-    data, _ = normalize(text, source)
-    reader = ColumnReader(SMAPS, source, strict=strict, expected=Expected.ONE)
-    return from_columns(reader.columns([data]), unit, source=source)
+
+    def parse(pasted: Pasted, is_strict: bool) -> pd.DataFrame:
+        check_single(pasted, SMAPS, source)
+        reader = ColumnReader(SMAPS, source, strict=is_strict, expected=Expected.ONE)
+        return from_columns(reader.columns([pasted.data]), unit, source=source)
+
+    return parse_pasted(text, SMAPS, source, parse, strict=strict)
 
 
 def parse_frames(
@@ -129,11 +134,15 @@ def parse_frames(
 
     Equal to `to_frame` of the snapshots that `parse_smaps_all` returns, faster for one process.
     """
-    data, _ = normalize(text, source)
-    frame = from_columns(
-        ColumnReader(SMAPS, source, strict=strict).columns([data]), unit, source=source
-    )
-    if not any(process_starts(frame["start"].tolist(), frame["end"].tolist())):
+
+    def parse(pasted: Pasted, is_strict: bool) -> pd.DataFrame | None:
+        columns = ColumnReader(SMAPS, source, strict=is_strict).columns([pasted.data])
+        frame = from_columns(columns, unit, source=source)
+        starts, ends = frame["start"].tolist(), frame["end"].tolist()
+        return None if pasted.starts or any(process_starts(starts, ends)) else frame
+
+    frame = parse_pasted(text, SMAPS, source, parse, strict=strict)
+    if frame is not None:
         return [frame]
     snapshots = parse_smaps_all(text, source=source, strict=strict)
     return [to_frame(snapshot, unit) for snapshot in snapshots]

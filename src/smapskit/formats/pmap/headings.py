@@ -48,6 +48,11 @@ def is_heading(words: Sequence[str], dialects: Iterable[Dialect]) -> bool:
     return known >= _MIN_KNOWN_WORDS or any(_has_heading(dialect, words) for dialect in dialects)
 
 
+def is_mostly_heading(words: Sequence[str]) -> bool:
+    """Return whether at least half of the words are those of headings: a sentence has fewer."""
+    return 2 * sum(word.casefold() in COLUMN_OF_WORD for word in words) >= len(words)
+
+
 def is_detailed(words: Sequence[str]) -> bool:
     """Return whether a heading is that of -X: it has a field and most of the first columns."""
     if not _FIRST_FIELDS.intersection(words):

@@ -8,17 +8,22 @@ path is `[ anon ]`. What a row does not report is None in the record.
 
 from __future__ import annotations
 
+import enum
+import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final
+
+import attrs
 
 from smapskit.errors import ParseError
 from smapskit.formats import paste
 from smapskit.formats.foreign import reject_solaris
-from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.dialects import (
     DIALECTS,
+    LIKE_TOTAL,
     PID_LINE,
     READONLY_PRIVATE,
     SEPARATOR_LINE,
@@ -26,25 +31,20 @@ from smapskit.formats.pmap.dialects import (
     TOTAL_LINES,
     WRITABLE_PRIVATE,
 )
-from smapskit.formats.pmap.headings import is_heading, split_heading
+from smapskit.formats.pmap.headings import is_heading, is_mostly_heading, split_heading
 from smapskit.formats.pmap.rows import Table, table_of_heading, table_of_row
+from smapskit.formats.smaps.processes import process_starts
 from smapskit.model.backing import PMAP_ZERO
 from smapskit.model.mapping import Mapping, kernel_fields
-from smapskit.model.notes import Note, total_differs
+from smapskit.model.notes import LineNotes, Note, total_differs
 from smapskit.model.snapshot import Snapshot
 from smapskit.text import decode, encode
 
 ROW_EXAMPLE: Final = "00007f3f92355000 352K r---- a.out"
 _EXPECTED_ROW = f"expected a row such as '{ROW_EXAMPLE}'"
-# The beginning of a listing. A row of -X is not matched: its indent belongs to the table.
-_FIRST_ROW = re.compile(
-    rb"[0-9]{1,10}:(?:[ \t\r\n]|\Z)|Address[ \t]+Kbytes|[0-9a-f]{8,16}[ \t]+(?:[0-9]|-[ \t])"
-)
-# A line of words, a unit and numbers, such as "kB gesamt 8 4 0": it is not known as a total.
-_LIKE_TOTAL = re.compile(
-    rb"(?=.*(?:[kK][BbOo]?\b|\xd0\xba\xd0\x91))"  # kB, ko, K, and kB in Cyrillic
-    rb"[^0-9:]{2,60}+[0-9]{1,18}K?(?:[ \t]+(?:[0-9]{1,18}K?|-))*[^0-9:]{0,60}"
-)
+_GAP: Final = re.compile(rb" {2,}|\t+")
+_MIN_GAPS: Final = 2
+"""Columns of a heading in an unknown language: two blanks or more between them."""
 _MAX_UINT64 = 2**64 - 1
 _FIELDS = kernel_fields(Mapping)
 
@@ -85,132 +85,257 @@ def parse_pmaps(
         One snapshot per process, at least one.
     """
     try:
-        data, notes = strip_paste_artifacts(encode(text), _FIRST_ROW)
+        data = encode(text)
     except ParseError as error:
         raise ParseError(error.message, source, error.line_number) from None
+    plain = rejected = None
+    try:
+        plain = _parse(data, source, strict=strict)
+    except ParseError as error:
+        rejected = error
+    if plain is not None and not paste.may_be_pasted(data):
+        return plain
+    stripped, notes = paste.strip(data)
+    if not notes:
+        if rejected is not None:
+            raise rejected
+        return plain or []
+    prefixed = None
+    if any(note.startswith(Note.PREFIX) for note in notes):
+        pairs = zip(data.split(b"\n"), stripped.split(b"\n"), strict=False)
+        prefixed = {number for number, (before, after) in enumerate(pairs, 1) if before != after}
+    snapshots = _parse(stripped, source, strict=strict, prefixed=prefixed)
+    return [attrs.evolve(each, notes=(*notes, *each.notes)) for each in snapshots]
+
+
+def _parse(
+    data: bytes, source: str | None, *, strict: bool, prefixed: Collection[int] | None = None
+) -> list[Snapshot]:
     reject_solaris(data, source)
-    sections = [_Section(source, notes, strict=strict)]
+    line_notes = LineNotes()
+    begin = functools.partial(_Section, source, line_notes, strict=strict, prefixed=prefixed)
+    sections = [begin(inherited=None)]
     for number, line in enumerate(data.split(b"\n"), 1):
         section = sections[-1]
-        pid_line = PID_LINE.fullmatch(line)
-        if pid_line:
-            if not section.is_empty:
-                section = _Section(source, notes, strict=strict)
-                sections.append(section)
-            section.set_process(pid_line, number)
-        elif line.strip():
+        pid_line = None if paste.is_row(line) else PID_LINE.fullmatch(line)
+        if not line.strip() or (pid_line is None and section.add_line(number, line)):
+            continue
+        if pid_line is None or not section.is_empty:
+            section = begin(inherited=section.renew_table())
+            sections.append(section)
+        if pid_line is None:
             section.add_line(number, line)
+        else:
+            section.set_process(pid_line, number)
     previous_sums: Counter[str] = Counter()
-    return [section.to_snapshot(previous_sums) for section in sections]
+    snapshots = [each for section in sections for each in section.to_snapshots(previous_sums)]
+    notes = tuple(line_notes)
+    return [
+        attrs.evolve(each, notes=(*notes, *each.notes)) if notes else each for each in snapshots
+    ]
+
+
+class _Gap(enum.IntEnum):
+    """What was skipped since the last row of a listing."""
+
+    NONE = 0
+    TEXT = 1
+    COMMAND = 2
+    """The rows after it are those of another listing."""
 
 
 class _Section:
     """Collects the lines of one process and turns them into a snapshot."""
 
-    def __init__(self, source: str | None, notes: Iterable[str], *, strict: bool) -> None:
+    def __init__(
+        self,
+        source: str | None,
+        line_notes: LineNotes,
+        *,
+        strict: bool,
+        prefixed: Collection[int] | None,
+        inherited: Table | None,
+    ) -> None:
         self.source = source
+        self._prefixed = prefixed
         self.strict = strict
         self.is_empty = True
-        """Whether there was no line yet, except for a skipped command line."""
-        self._notes = list(notes)
+        """Whether there was no line of a listing yet."""
+        self._notes: list[str] = []
+        self._line_notes = line_notes
         self._pid: int | None = None
         self._command: str | None = None
+        self._inherited = inherited
         self._table: Table | None = None
         self._rows: list[re.Match[bytes]] = []
         self._row_numbers: list[int] = []
-        self._total: tuple[int, bytes] | None = None
-        self._last_line = (1, b"")
+        self._totals: dict[re.Pattern[bytes], tuple[int, bytes]] = {}
+        self._gap = _Gap.NONE
+        self._separator: tuple[int, str] | None = None
+        self._has_omitted_rows = False
+        self._first_line: tuple[int, bytes] | None = None
+        self._unknown_heading: ParseError | None = None
 
     def set_process(self, pid_line: re.Match[bytes], number: int) -> None:
         """Take pid and command from the line that names the process."""
         self.is_empty = False
         self._pid = int(pid_line[1] or pid_line[3])
         self._command = decode(pid_line[2] or b"")
-        self._last_line = (number, pid_line[0])
+        self._first_line = (number, pid_line[0])
+        self._gap = _Gap.NONE
 
-    def add_line(self, number: int, line: bytes) -> None:
-        """Add any other line that is not blank."""
-        self._last_line = (number, line)
-        if self._total is not None:
-            self._reject_after_total(number, line)
-            self._note(Note.ROWS_OMITTED if paste.is_ellipsis(line) else Note.TRAILING_TEXT)
-            return
+    def renew_table(self) -> Table | None:
+        """Return a table with the same heading and no rows, for a listing without one."""
+        return self._inherited if self._table is None else self._table.renew()
+
+    def add_line(self, number: int, line: bytes) -> bool:
+        """Add any other line that is not blank; return False if it begins another listing."""
+        self._first_line = self._first_line or (number, line)
+        if self._table is None and self._inherited and self._inherited.match(line):
+            self._table = self._inherited
         if self._table is None:
             self._table = table_of_row(line, DIALECTS)
         row = self._table.match(line) if self._table else None
-        if row:
-            self._rows.append(row)
-            self._row_numbers.append(number)
-        elif paste.is_ellipsis(line):
-            self._note(Note.ROWS_OMITTED)
-        elif any(pattern.fullmatch(line) for pattern in TOTAL_LINES):
-            self._total = (number, line)
-        elif SEPARATOR_LINE.fullmatch(line):
-            return
-        elif is_heading(words := split_heading(line), DIALECTS):
-            if self._table is not None:
-                raise self._error("expected one heading, before the rows", number, line)
-            self._table = self._table_of_heading(words, number, line)
-        elif self.is_empty and paste.is_command(line):
-            self._note(Note.COMMAND_SKIPPED)
-            return
-        else:
-            raise self._error(self._expected(line), number, line)
+        if row is not None and self._table is not None:
+            return self._add_row(number, row, self._table)
+        self._unknown_heading, before = None, self._unknown_heading
+        words = split_heading(line)
+        if is_heading(words, DIALECTS):
+            return self._add_heading(words, number, line)
+        if self._add_total(number, line):
+            return True
+        is_expected = self._table and not self._totals and self._separator is None
+        if is_expected and SEPARATOR_LINE.fullmatch(line):
+            self._separator = (number, decode(line.strip()))
+            return True
+        self._unknown_heading = before if not line.strip(b"-= \t") else None
+        self._skip(number, line)
+        return True
+
+    def _add_row(self, number: int, row: re.Match[bytes], table: Table) -> bool:
+        if self._unknown_heading is not None and not self._rows and table.needs_heading:
+            raise self._unknown_heading
+        if self._separator is not None:  # of something else: rows follow
+            self._line_notes.add(Note.SKIPPED, *self._separator)
+            self._separator = None
+        if self._rows:
+            is_lower = table.start(row) <= table.start(self._rows[-1])
+            if self._gap is _Gap.COMMAND or (is_lower and (self._gap or self._totals)):
+                return False
+        if self._totals:
+            raise self._error("expected all rows before the totals", number, row.string)
+        self._rows.append(row)
+        self._row_numbers.append(number)
+        self.is_empty, self._gap = False, _Gap.NONE
+        return True
+
+    def _add_heading(self, words: Sequence[str], number: int, line: bytes) -> bool:
+        try:
+            table = self._table_of_heading(words, number, line)
+        except ParseError as error:
+            # Prose may contain some words of a heading: what comes next decides.
+            if is_mostly_heading(words) and not self._totals:
+                raise
+            self._skip(number, line)
+            self._unknown_heading = error
+            return True
+        if self._rows and (self._gap or self._totals):
+            return False
+        if self._totals:
+            raise self._error("expected the heading before the totals", number, line)
+        if self._table is not None:
+            raise self._error("expected one heading, before the rows", number, line)
+        self._table = table
         self.is_empty = False
+        return True
 
-    def _expected(self, line: bytes) -> str:
-        """Return the message for a line that is neither a row nor anything around the rows."""
-        if self._rows and _LIKE_TOTAL.fullmatch(line):
-            return "expected totals in English (LC_ALL=C pmap PID), got a total in another language"
-        return _EXPECTED_ROW if self._table is None else self._table.expected_row
+    def _add_total(self, number: int, line: bytes) -> bool:
+        """Add a line with totals; return False for any other line."""
+        pattern = next((p for p in TOTAL_LINES if p.fullmatch(line)), None)
+        if pattern is None and self._rows and self._table and not self._totals:
+            pattern = self._table.unknown_total(
+                line, is_after_separator=self._separator is not None
+            )
+        if pattern is None:
+            return False
+        if pattern in self._totals:
+            raise self._error("expected one line of totals", number, line)
+        self._totals[pattern] = (number, line)
+        self.is_empty = False
+        return True
 
-    def to_snapshot(self, previous_sums: Counter[str]) -> Snapshot:
+    def _skip(self, number: int, line: bytes) -> None:
+        """Skip a line that is not part of the table, with a note."""
+        text = decode(line.strip())
+        if paste.is_cut_mark(line):
+            self._has_omitted_rows = True
+            self._line_notes.add(Note.ROWS_OMITTED, number, text)
+        elif (
+            paste.looks_like_row(line)
+            or (self._rows and LIKE_TOTAL.match(line))
+            or (self.is_empty and PID_LINE.fullmatch(line.lstrip()))
+        ):
+            expected = _EXPECTED_ROW if self._table is None else self._table.expected_row
+            raise self._error(expected, number, line)
+        else:
+            if self._table is None and len(_GAP.findall(line.strip())) >= _MIN_GAPS:
+                message = "expected a heading with known columns before the rows"
+                self._unknown_heading = self._error(message, number, line)
+            self._line_notes.add(Note.SKIPPED, number, text)
+        self._gap = max(self._gap, _Gap.COMMAND if paste.is_command(line) else _Gap.TEXT)
+
+    def to_snapshots(self, previous_sums: Counter[str]) -> Iterator[Snapshot]:
         """
-        Build the snapshot, after the last line.
+        Build the snapshot after the last line; several if the rows are those of several processes.
 
         Args:
             previous_sums: sums over the rows of the processes before this one, by counter; the
                 sums of this one are added.
         """
         if self.is_empty or (self._pid is None and not self._rows):
-            raise self._error(_EXPECTED_ROW, *self._last_line)
+            raise self._error(_EXPECTED_ROW, *(self._first_line or (1, b"")))
         mappings: list[Mapping] = []
         if self._table is None or not self._rows:
             self._note(Note.NO_ROWS)
         else:
             mappings = self._table.mappings(self._rows)
+            for row, remark in self._table.remarks:
+                self._line_notes.add(Note.REMARK, self._row_numbers[row], remark)
             self._check_limits(mappings)
             mappings = self._drop_duplicated_rows(mappings)
             self._notes += self._table.notes
             if any(mapping.pathname == PMAP_ZERO and mapping.is_shared for mapping in mappings):
                 self._note(Note.ASSUMED_SHMEM)
-            if self._total is not None:
-                self._check_totals(*self._total, self._table, mappings, previous_sums)
-        return Snapshot(
-            tuple(mappings),
-            pid=self._pid,
-            command=self._command,
-            source=self.source,
-            notes=tuple(self._notes),
-            layout=self._table.layout if self._table and self._rows else None,
-        )
+            for number, line in self._totals.values():
+                self._check_totals(number, line, self._table, mappings, previous_sums)
+        places = [0, len(mappings)]
+        if not self._totals:
+            starts, ends = [m.start for m in mappings], [m.end for m in mappings]
+            places[1:1] = process_starts(starts, ends)
+        for begin, end in pairwise(places):
+            yield Snapshot(
+                tuple(mappings[begin:end]),
+                # The line that names a process is that of the first one.
+                pid=None if begin else self._pid,
+                command=None if begin else self._command,
+                source=self.source,
+                notes=tuple(self._notes),
+                layout=self._table.layout if self._table and self._rows else None,
+            )
 
     def _table_of_heading(self, words: Sequence[str], number: int, line: bytes) -> Table:
         try:
-            return table_of_heading(words, line, DIALECTS)
+            table = table_of_heading(words, line, DIALECTS)
         except ParseError as error:
             raise self._error(error.message, number, line) from None
-
-    def _reject_after_total(self, number: int, line: bytes) -> None:
-        """Reject a row or a heading after the totals: which rows they include is unknown."""
-        row = self._table.match(line) if self._table else None
-        if row or table_of_row(line, DIALECTS):
-            raise self._error("expected all rows before the totals", number, line)
-        try:
-            table_of_heading(split_heading(line), line, DIALECTS)
-        except ParseError:
-            return  # other text may contain some words of a heading
-        raise self._error("expected the heading before the totals", number, line)
+        # What was stripped before the rows may have been a column.
+        is_column = self._prefixed is not None and (
+            number not in self._prefixed or not table.has_usual_order
+        )
+        if is_column:
+            msg = "expected a heading with the text that is before each row"
+            raise self._error(msg, number, line)
+        return table
 
     def _check_limits(self, mappings: Iterable[Mapping]) -> None:
         for number, row, mapping in zip(self._row_numbers, self._rows, mappings, strict=True):
@@ -257,7 +382,7 @@ class _Section:
             if table.totals_may_be_cumulative and reported == cumulative:
                 self._note(Note.CUMULATIVE_TOTALS)
                 continue
-            if self.strict and Note.ROWS_OMITTED not in self._notes:
+            if self.strict and not self._has_omitted_rows:
                 msg = f"expected rows whose {counter} adds up to {reported}, got {summed}"
                 raise self._error(
                     f"{msg}; strict=False (--lenient) makes this a note", number, line

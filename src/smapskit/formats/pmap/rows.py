@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from smapskit.errors import ParseError
+from smapskit.formats import paste
 from smapskit.formats.pmap.columns import COLUMNS, MODE, MODES, NAME, PADDED_MODE, row_pattern
 from smapskit.formats.pmap.dialects import (
     DETAIL_TOTAL_LINE,
@@ -23,6 +24,7 @@ from smapskit.formats.pmap.dialects import (
     SLES_TOTAL_LINE,
     SLES_TOTALS,
     TOTAL_LINE,
+    UNKNOWN_TOTAL_LINE,
     Dialect,
     detail_row,
 )
@@ -38,8 +40,11 @@ from smapskit.model.mapping import COUNTERS, Device, Mapping, Permissions, kerne
 from smapskit.model.notes import Note, ambiguous_columns, columns_guessed
 from smapskit.text import decode
 
-# pmap's word for a mapping without a path, at the beginning of a cell.
-_PMAP_WORD = re.compile(r"[ \t]+(\[ (?:anon|stack|shmid=0x[0-9a-f]+) \])(?=[ \t]|\Z)")
+# pmap's word for a mapping without a path, in any language, at the beginning of a cell.
+_PMAP_WORD = re.compile(r"[ \t]+(\[ [^\[\]/]{1,40} \])(?=[ \t]|\Z)")
+# toybox writes blanks before the kernel's words too.
+_TOYBOX_WORD = re.compile(r"[ \t]+(\[[a-z_]+(?::.*)?\])\Z")
+_ANY_MODE = re.compile(rb"[r-][w-][x-]")
 _FLAGS = re.compile(rb"(?:[ \t]+[a-z?]{2}(?=[ \t]|\Z))*")
 _FIELDS: Final = kernel_fields(Mapping)
 _ATTRIBUTES = frozenset((*COUNTERS, "start", "size", "offset", "inode"))
@@ -61,6 +66,9 @@ class PlainTable:
     def __init__(self, dialects: Sequence[Dialect], words: Sequence[str] | None) -> None:
         self.words = words
         self.notes: list[str] = []
+        self.remarks: list[tuple[int, str]] = []
+        """What was removed after names: the position of the row, and the remark."""
+        self._dialects = dialects
         pattern = _pattern_without_heading if words is None else _pattern_with_heading
         self._patterns = [(dialect, pattern(dialect)) for dialect in dialects]
         self._candidates = list(dialects)
@@ -71,6 +79,18 @@ class PlainTable:
         return self._candidates[0]
 
     @property
+    def needs_heading(self) -> bool:
+        """Whether the columns are guessed from the rows; a size alone needs no heading."""
+        return self.words is None and len(self.dialect.counters) > 1
+
+    @property
+    def has_usual_order(self) -> bool:
+        """Whether an address, counters and a mode come first, so that a row is known as one."""
+        columns = self.dialect.columns
+        mode = next(n for n, column in enumerate(columns) if column in MODES)
+        return columns[:1] == ("start",) and {*columns[1:mode]} <= {*self.dialect.counters}
+
+    @property
     def expected_row(self) -> str:
         """The beginning of an error message for a line that is not a row of this table."""
         cells = (
@@ -78,6 +98,14 @@ class PlainTable:
             for column in self.dialect.columns
         )
         return f"expected a row such as '{' '.join(cells)}'"
+
+    def renew(self) -> PlainTable | None:
+        """Return a table with this heading and no rows; None without a heading."""
+        return None if self.words is None else PlainTable(self._dialects, self.words)
+
+    def start(self, row: re.Match[bytes]) -> int:
+        """Return the first address of a row."""
+        return int(row[self.dialect.columns.index("start") + 1], 16)
 
     def match(self, line: bytes) -> re.Match[bytes] | None:
         """Match a row; None for a line that no remaining dialect could have printed."""
@@ -112,7 +140,7 @@ class PlainTable:
         # One or two blanks precede a name. The smallest number is that of all names: further
         # blanks belong to the name.
         gap = min((_leading_blanks(row[group]) for row in rows if _is_path(row[group])), default=0)
-        return [self._mapping(row, self._name(row[group], gap)) for row in rows]
+        return [self._mapping(row, self._name(row[group], gap, n)) for n, row in enumerate(rows)]
 
     def reported_totals(self, line: bytes) -> dict[str, int | None]:
         """
@@ -125,7 +153,7 @@ class PlainTable:
             return dict(zip(DEVICE_TOTALS, map(int, device.groups()), strict=True))
         if sles := SLES_TOTAL_LINE.fullmatch(line):
             return dict(zip(SLES_TOTALS, map(int, sles.groups()), strict=True))
-        if total := TOTAL_LINE.fullmatch(line):
+        if total := TOTAL_LINE.fullmatch(line) or UNKNOWN_TOTAL_LINE.fullmatch(line):
             words = total[1].split()
             values = [None if word == b"-" else int(word.rstrip(b"Kk")) for word in words]
             counters = self.dialect.counters
@@ -133,6 +161,14 @@ class PlainTable:
                 raise ParseError(f"expected {len(counters)} totals, got {len(values)}")
             return dict(zip(counters, values, strict=False))
         return {}
+
+    def unknown_total(self, line: bytes, *, is_after_separator: bool) -> re.Pattern[bytes] | None:
+        """Return the pattern of a line with a total for each counter after unknown words."""
+        total = UNKNOWN_TOTAL_LINE.fullmatch(line)
+        if total is None or len(total[1].split()) != len(self.dialect.counters):
+            return None
+        is_certain = is_after_separator or len(self.dialect.counters) > 1 or b"K" in total[1]
+        return UNKNOWN_TOTAL_LINE if is_certain else None
 
     def _note_guess(self) -> None:
         if self.words is None:
@@ -157,14 +193,15 @@ class PlainTable:
                 extra[column] = int(text)
         return Mapping(end=values["start"] + 1024 * values["size"], extra=extra, **values)
 
-    def _name(self, cell: bytes, gap: int) -> str:
-        text = decode(cell)
-        word = _PMAP_WORD.match(text)
-        if word is None:
-            return text[gap:]
-        if text[word.end() :].strip() and Note.REMARK not in self.notes:
-            self.notes.append(Note.REMARK)
-        return word[1]
+    def _name(self, cell: bytes, gap: int, position: int) -> str:
+        if word := _PMAP_WORD.match(decode(cell)):
+            remark = decode(cell)[word.end() :].strip()
+            if remark:
+                self.remarks.append((position, remark))
+            return word[1]
+        text = decode(_strip_remark(cell, position, self.remarks))
+        toybox = _TOYBOX_WORD.match(text)
+        return toybox[1] if toybox else text[gap:]
 
 
 class DetailTable:
@@ -175,11 +212,14 @@ class DetailTable:
         heading: the header line; None without one, where the fields have no names.
     """
 
+    has_usual_order = True
     totals_may_be_cumulative = True
     """Before procps 4.0.3 the totals include those of the processes before this one."""
 
     def __init__(self, heading: bytes | None) -> None:
         self.notes: list[str] = [Note.COLUMNS_UNNAMED] if heading is None else []
+        self.remarks: list[tuple[int, str]] = []
+        self._heading = heading
         self._names, self._has_flags = field_names(split_heading(heading or b""))
         self._pattern = detail_row(len(self._names) or None)
         count = len(self._names) or "several"
@@ -191,9 +231,26 @@ class DetailTable:
         before_flags = (heading or b"").partition(FLAGS_COLUMN.encode())[0]
         self._flags_end = len(before_flags) + len(FLAGS_COLUMN)
 
+    def renew(self) -> DetailTable | None:
+        """Return a table with this heading and no rows; None without a heading."""
+        return None if self._heading is None else DetailTable(self._heading)
+
+    def start(self, row: re.Match[bytes]) -> int:
+        """Return the first address of a row."""
+        return int(row[1], 16)
+
+    def unknown_total(self, line: bytes, *, is_after_separator: bool) -> re.Pattern[bytes] | None:  # noqa: ARG002  as of PlainTable
+        """Return None: the totals of -X have no words before them."""
+        return None
+
     def match(self, line: bytes) -> re.Match[bytes] | None:
         """Match a row."""
         return self._pattern.fullmatch(line)
+
+    @property
+    def needs_heading(self) -> bool:
+        """Whether the columns have no names."""
+        return self._heading is None
 
     @property
     def layout(self) -> Layout:
@@ -205,7 +262,7 @@ class DetailTable:
         """Build one mapping per row."""
         if not self._names:
             self._guess_columns(rows)
-        return [self._mapping(row) for row in rows]
+        return [self._mapping(row, position) for position, row in enumerate(rows)]
 
     def _guess_columns(self, rows: Sequence[re.Match[bytes]]) -> None:
         widest = max(len(row[row.re.groups - 1].split()) for row in rows)
@@ -222,7 +279,7 @@ class DetailTable:
         total = DETAIL_TOTAL_LINE.fullmatch(line)
         return dict(zip(self._names, map(int, total[1].split()), strict=False)) if total else {}
 
-    def _mapping(self, row: re.Match[bytes]) -> Mapping:
+    def _mapping(self, row: re.Match[bytes], position: int) -> Mapping:
         start, perms, offset, device, inode, counters, rest = row.groups()
         values: dict[str, Any] = {}
         extra: dict[str, int | str] = {}
@@ -243,7 +300,7 @@ class DetailTable:
             offset=int(offset, 16),
             device=Device.parse(device.decode()),
             inode=int(inode),
-            pathname=decode(rest[1:]),
+            pathname=decode(_strip_remark(rest[1:], position, self.remarks)),
             extra=extra,
             **values,
         )
@@ -279,6 +336,8 @@ def table_of_heading(words: Sequence[str], line: bytes, dialects: Sequence[Diale
 
 def table_of_row(row: bytes, dialects: Sequence[Dialect]) -> Table | None:
     """Return the table without a heading that begins with a row; None if it is not a row."""
+    if not _ANY_MODE.search(row):
+        return None  # fast, for text before a listing
     for table in (PlainTable(dialects, None), DetailTable(None)):
         if table.match(row):
             return table
@@ -301,6 +360,15 @@ def _pattern_without_heading(dialect: Dialect) -> re.Pattern[bytes]:
     if len(dialect.counters) > 1:
         columns = tuple(PADDED_MODE if column == MODE else column for column in columns)
     return row_pattern(columns, dialect.unknown)
+
+
+def _strip_remark(cell: bytes, position: int, remarks: list[tuple[int, str]]) -> bytes:
+    """Return a name without a remark after it, which is added to the others."""
+    begin = paste.find_remark(cell)
+    if begin is None or not cell[:begin].strip():
+        return cell
+    remarks.append((position, decode(cell[begin:].strip())))
+    return cell[:begin]
 
 
 def _start_of_flags(row: re.Match[bytes]) -> int:

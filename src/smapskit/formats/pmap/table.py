@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from smapskit.formats.pmap.columns import MODE
 from smapskit.formats.pmap.dialects import SHARED, WRITABLE_PRIVATE, Dialect
-from smapskit.model.backing import PMAP_ANON, PMAP_SHM, PMAP_STACK
+from smapskit.model.backing import PMAP_ANON, PMAP_STACK
 from smapskit.text import sanitize
 
 UNKNOWN: Final = "-"
@@ -74,7 +74,7 @@ def name_of(name: str, device_major: int | None, inode: int | None, *, show_path
 
 
 def _name_of(name: str, device_major: int | None, inode: int | None, *, show_path: bool) -> str:
-    if name in (PMAP_ANON, PMAP_STACK) or name.startswith(PMAP_SHM):
+    if name.startswith("[ "):
         return f"  {name}"  # read from a pmap text
     if device_major == 0 and _SYSV.match(name):
         # The shmid is the inode, which the pmap of SLES does not print.

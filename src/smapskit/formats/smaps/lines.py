@@ -1,7 +1,7 @@
 """
 Parse smaps text line by line: fields in any order, fields on some records only.
 
-It tolerates traces of copying, keeps unknown fields, and raises every error of a smaps text.
+It keeps unknown fields, and raises every error of a smaps text.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, Final
 import attrs
 
 from smapskit.errors import ParseError
-from smapskit.formats import paste
 from smapskit.formats.smaps.files import ROLLUP, ProcFile, parse_vm_flags
 from smapskit.formats.smaps.grammar import (
     EXPECTED_HEADER,
@@ -42,10 +41,7 @@ from smapskit.text import decode
 
 _LIKE_HEADER = re.compile(rb"[0-9a-fA-F]+-[0-9a-fA-F]+ ")
 _LENIENT = "; strict=False (--lenient) omits this record"
-_SEPARATOR = re.compile(rb"(?:-+|=+)[ \t]*+")
 _MAX_CACHED_LINES: Final = 4096
-_MAX_PREAMBLE_LINES: Final = 5
-"""Lines that may come before a pasted listing: a prompt and its command."""
 
 _DEVICES = Cache[bytes, str](lambda text: str(Device.parse(text.decode())))
 _PERMS = Cache[bytes, str](bytes.decode)
@@ -212,7 +208,7 @@ class LineParser:
                 elif record is not None and (field := FIELD.fullmatch(line)):
                     self._add(record, field)
                 elif line.strip():
-                    self._skip_line(line)
+                    self._reject_line(line)
             except ParseError as error:
                 is_truncated = is_partial and number - first == len(lines) - 1
                 if self.strict or not is_truncated:
@@ -390,19 +386,13 @@ class LineParser:
         complete = self.names_before if self._record is None else list(self._record.fields)
         return not names or (len(names) < len(complete) and complete[: len(names)] == names)
 
-    def _skip_line(self, line: bytes) -> None:
-        """Skip a line that does not belong to the listing, or reject it."""
+    def _reject_line(self, line: bytes) -> None:
+        """Reject a line that is neither a header line nor a field of a record."""
         self._is_blank = False
         is_preamble = not self._has_records
-        if paste.is_ellipsis(line):
-            self._note(Note.ROWS_OMITTED)
-        elif is_preamble and self._number <= _MAX_PREAMBLE_LINES and paste.is_command(line):
-            self._note(Note.COMMAND_SKIPPED)
-        elif self.file is ROLLUP and _SEPARATOR.fullmatch(line):
-            pass  # between the sums of two processes
-        elif _LIKE_HEADER.match(line):
+        if _LIKE_HEADER.match(line):
             raise self._error(_header_fault(line))
-        elif is_preamble and FIELD.fullmatch(line) and self.file.has_fields:
+        if is_preamble and FIELD.fullmatch(line) and self.file.has_fields:
             self._reject_or_note(f"{EXPECTED_HEADER}, got a field: the beginning is truncated")
         elif self.file.has_fields and not is_preamble:
             raise self._error("expected a field such as 'Rss: N kB' or the next header line")

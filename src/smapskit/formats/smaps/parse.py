@@ -7,16 +7,16 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 
 from smapskit.errors import ParseError
-from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.smaps.chunks import CHUNK_SIZE
 from smapskit.formats.smaps.files import MAPS, ROLLUP, SMAPS, ProcFile
-from smapskit.formats.smaps.grammar import HEADER, HEADER_PATTERN, ROLLUP_NAME
+from smapskit.formats.smaps.grammar import HEADER_PATTERN, ROLLUP_NAME
 from smapskit.formats.smaps.lines import LineParser
+from smapskit.formats.smaps.pasted import Pasted, parse_pasted
 from smapskit.formats.smaps.processes import Expected, process_starts
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.model.mapping import Mapping, Rollup, build_mappings
 from smapskit.model.snapshot import Snapshot
-from smapskit.text import encode, encode_lines
+from smapskit.text import decode, encode_lines
 
 _HEADERS = re.compile(rb"^" + HEADER_PATTERN + rb"$", re.MULTILINE)
 
@@ -95,13 +95,20 @@ def parse_rollup_all(
     """
     Parse the smaps_rollup texts of one or several processes, one after another.
 
-    Lines of dashes or equals signs between them are ignored. Args and errors are those of
+    Other lines between them are skipped; a `Rollup` has no notes. Args and errors are those of
     `parse_rollup`.
 
     Returns:
         One rollup per process, at least one.
     """
-    data, _ = normalize(text, source)
+
+    def parse(pasted: Pasted, is_strict: bool) -> list[Rollup]:
+        return _parse_rollups(pasted.data, source, strict=is_strict)
+
+    return parse_pasted(text, ROLLUP, source, parse, strict=strict)
+
+
+def _parse_rollups(data: bytes, source: str | None, *, strict: bool) -> list[Rollup]:
     parser = LineParser(ROLLUP, source, strict=strict)
     records = parser.parse(split_lines(data)) + parser.finish()
     if not records or any(record.pathname != ROLLUP_NAME for record in records):
@@ -169,23 +176,53 @@ def _join(lines: list[bytes], *, is_last: bool) -> bytes:
 
 
 def _parse(text: str | bytes, file: ProcFile, source: str | None, *, strict: bool) -> Snapshot:
-    data, notes = normalize(text, source)
-    reader = ColumnReader(file, source, strict=strict, expected=Expected.ONE)
-    return _snapshot([data], reader, source, notes)
+    def parse(pasted: Pasted, is_strict: bool) -> Snapshot:
+        reader = ColumnReader(file, source, strict=is_strict, expected=Expected.ONE)
+        check_single(pasted, file, source)
+        return _snapshot([pasted.data], reader, source, pasted.notes)
+
+    return parse_pasted(text, file, source, parse, strict=strict)
+
+
+def check_single(pasted: Pasted, file: ProcFile, source: str | None) -> None:
+    """
+    Check that lines between the records do not show several listings.
+
+    Raises:
+        ParseError: at the first line of the second listing.
+    """
+    if pasted.starts:
+        before = pasted.data[: pasted.starts[0]]
+        line = pasted.data[pasted.starts[0] :].split(b"\n", 1)[0]
+        msg = (
+            "expected one process, got another listing after lines that are not "
+            f"{file.name}; parse_{file.name}_all reads several"
+        )
+        raise ParseError(msg, source, before.count(b"\n") + 1, decode(line))
 
 
 def _parse_all(
     text: str | bytes, file: ProcFile, source: str | None, *, strict: bool
 ) -> list[Snapshot]:
-    data, notes = normalize(text, source)
-    snapshot = _snapshot([data], ColumnReader(file, source, strict=strict), source, notes)
+    def parse(pasted: Pasted, is_strict: bool) -> list[Snapshot]:
+        return _parse_listings(pasted, file, source, strict=is_strict)
+
+    return parse_pasted(text, file, source, parse, strict=strict)
+
+
+def _parse_listings(
+    pasted: Pasted, file: ProcFile, source: str | None, *, strict: bool
+) -> list[Snapshot]:
+    data = pasted.data
+    snapshot = _snapshot([data], ColumnReader(file, source, strict=strict), source, pasted.notes)
     starts, ends = ([getattr(m, name) for m in snapshot] for name in ("start", "end"))
-    if not any(process_starts(starts, ends)):
+    if not pasted.starts and not any(process_starts(starts, ends)):
         return [snapshot]
     # Each process again on its own: the order of fields, units and notes may differ.
     headers = list(_HEADERS.finditer(data))
     starts, ends = ([int(header[group], 16) for header in headers] for group in (1, 2))
-    places = [0, *(headers[row].start() for row in process_starts(starts, ends)), len(data)]
+    begins = {headers[row].start() for row in process_starts(starts, ends)}
+    places = [0, *sorted(begins.union(pasted.starts)), len(data)]
     snapshots = []
     first_line = 1
     names: list[str] = []
@@ -194,7 +231,7 @@ def _parse_all(
         reader = ColumnReader(
             file, source, strict=strict, first_line=first_line, names_before=names
         )
-        snapshots.append(_snapshot([part], reader, source, notes))
+        snapshots.append(_snapshot([part], reader, source, pasted.notes))
         names = reader.last_names
         first_line += part.count(b"\n")
     return snapshots
@@ -206,18 +243,6 @@ def _snapshot(
     mappings = tuple(chain.from_iterable(map(build_mappings, reader.columns(chunks))))
     # The notes and the layout of the reader are complete after the last chunk.
     return Snapshot(mappings, source=source, notes=(*notes, *reader.notes), layout=reader.layout)
-
-
-def normalize(text: str | bytes, source: str | None) -> tuple[bytes, list[str]]:
-    """
-    Encode a text and strip paste artifacts, with the source named in errors.
-
-    CR is stripped if every line ends in it: the name of a file may end in CR.
-    """
-    try:
-        return strip_paste_artifacts(encode(text), HEADER, crlf_on_every_line=True)
-    except ParseError as error:
-        raise ParseError(error.message, source, error.line_number) from None
 
 
 def split_lines(data: bytes) -> list[bytes]:
