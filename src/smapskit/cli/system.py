@@ -7,9 +7,11 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import get_args
 
 from smapskit.cli.common import FAILURE, Parser, print_error, print_message
 from smapskit.errors import SmapskitError
+from smapskit.model.totals import GroupName
 from smapskit.sources.system import Progress, SystemUsage, read_system
 from smapskit.views import exports
 from smapskit.views.columns import OF_PROCESSES
@@ -66,9 +68,7 @@ def build_parser() -> Parser:
         "of each library; shared pages count once, by PSS.",
     )
     parser.add_argument("--all", action="store_true", help="all processes that this user may read")
-    parser.add_argument(
-        "--by", choices=("backing", "sharing", "perms", "pathname"), help="one row per group"
-    )
+    parser.add_argument("--by", choices=get_args(GroupName), help="one row per group")
     parser.add_argument(
         "--sort",
         choices=OF_PROCESSES,

@@ -69,7 +69,8 @@ def read_system(
     Read the memory of every process of this machine.
 
     Args:
-        by: also sum groups over all processes, by "backing", "sharing", "perms" or "pathname".
+        by: also sum groups over all processes, by "backing", "sharing", "kind",
+            "perms" or "pathname".
             This takes the kernel about ten times as long.
         proc: where procfs is mounted.
         progress: called after each process.
