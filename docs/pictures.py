@@ -43,6 +43,7 @@ def figures() -> Iterator[tuple[str, Figure]]:
     yield "memory", attrs.evolve(snapshot, pid=process.pid, command="postgres -D data").plot()
     jvm = smapskit.load(CAPTURES / "runtimes" / "jvm-g1.smaps.gz")
     yield "kinds", attrs.evolve(jvm, source=None, command="java -XX:+UseG1GC").plot("kind")
+    yield "pages", smapskit.load_pages(CAPTURES / "pages.npz").plot()
     sys.path.insert(0, str(PAGEOUT))
     import graph  # noqa: PLC0415  the example is not a package
 

@@ -13,6 +13,7 @@ from support.subjects import unmeasured
 from smapskit.text import parse_size
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.live
 
 HEAD = """
 import gc, mmap
@@ -37,10 +38,12 @@ class Run:
     def __init__(self, pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
         self.pytester = pytester
         monkeypatch.delenv("COVERAGE_PROCESS_START", raising=False)
+        # No other plugins: loading them takes most of the time.
+        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
     def __call__(self, tests: str) -> pytest.RunResult:
         self.pytester.makepyfile(HEAD + tests)
-        return self.pytester.runpytest_subprocess("-rs")
+        return self.pytester.runpytest_subprocess("-p", "smapskit.pytest_plugin", "-rs")
 
 
 def test_growth_within_the_limit_passes(run: Run) -> None:
@@ -193,7 +196,7 @@ def test_growth(memory_growth):
     assert False
 """)
     script = 'mount -t tmpfs none /proc && exec "$@"'
-    pytest_ = [sys.executable, "-m", "pytest", "-rs"]
+    pytest_ = [sys.executable, "-m", "pytest", "-p", "smapskit.pytest_plugin", "-rs"]
     ran = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", *pytest_],
         capture_output=True,
