@@ -137,7 +137,7 @@ def format_difference(difference: Difference, style: TableStyle = _PLAIN) -> str
         rows.append(["", *changes, "", "", _others(rest)])
     deltas = difference.deltas
     rows.append([style.total, *(style.change(deltas.get(name, 0)) for name in names), "", "", ""])
-    lines = list(_lines(rows, style, left=(0, 6, 7), signed=True))
+    lines = list(table_lines(rows, style, left=(0, 6, 7), signed=True))
     counts = [f"{count:,} {kind}" for kind, count in difference.counts.items()]
     footer = ", ".join([*counts, f"{difference.unchanged:,} unchanged"])
     return "\n".join([*lines, footer, ""])
@@ -167,7 +167,7 @@ def _sizes(usage: Usage, names: Sequence[str], style: TableStyle) -> list[str]:
 
 def _with_total(rows: list[list[str]], style: TableStyle) -> str:
     """Return a table with a separator line above its last row."""
-    *lines, last = _lines(rows, style, at_least=_MIN_WIDTH)
+    *lines, last = table_lines(rows, style, at_least=_MIN_WIDTH)
     widths = _widths(rows, _MIN_WIDTH)
     separator = " ".join("-" * width for width in widths)
     return "\n".join([*lines, style.paint(separator, "dim"), last, ""])
@@ -180,7 +180,7 @@ def _widths(rows: list[list[str]], at_least: int = 0) -> list[int]:
     ]
 
 
-def _lines(
+def table_lines(
     rows: list[list[str]],
     style: TableStyle,
     *,
