@@ -14,9 +14,9 @@ from smapskit.model.pages import COUNTS, PageCounts, PageFlag, Pages
 from smapskit.model.residency import Residency
 from smapskit.model.working_set import WorkingSet
 from smapskit.text import sanitize
+from smapskit.views.cells import TableStyle
 from smapskit.views.columns import UNKNOWN, label
 from smapskit.views.exports import cell, csv_row
-from smapskit.views.cells import TableStyle
 from smapskit.views.tables import table_lines
 
 BLOCKS: Final = "·░▒▓█"
