@@ -2,40 +2,58 @@
 Draw the pictures of the README and the documentation from captures and recordings.
 
     python docs/pictures.py
+
+Each is drawn for a light and for a dark page: memory.png and memory-dark.png.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import matplotlib.style
+from matplotlib.figure import Figure
 
 import smapskit
 
 HERE = Path(__file__).parent
 CAPTURES = HERE.parent / "tests" / "fixtures"
 PAGEOUT = HERE.parent / "examples" / "pageout"
+DPI = 160
+"""About twice what a page shows: screens with a high resolution show every dot."""
+DARK = ("dark_background", {"figure.facecolor": "#131416", "axes.facecolor": "#131416"})
+"""The background of the documentation's dark pages."""
 
 
 def main() -> None:
     """Draw all of them."""
+    for name, figure in figures():
+        save(figure, f"{name}.png")
+    with matplotlib.style.context(DARK):
+        for name, figure in figures():
+            save(figure, f"{name}-dark.png")
+
+
+def figures() -> Iterator[tuple[str, Figure]]:
+    """Yield the name and the figure of each picture."""
     snapshot = smapskit.load(CAPTURES / "postgres" / "smaps.txt")
     process = smapskit.load(CAPTURES / "postgres" / "pmap.txt")
-    named = attrs.evolve(snapshot, pid=process.pid, command="postgres -D data")
-    named.plot().savefig(HERE / "memory.png", dpi=100)
-    smapskit.load_pages(CAPTURES / "pages.npz").plot().savefig(HERE / "pages.png", dpi=80)
-    draw_pageout()
-
-
-def draw_pageout() -> None:
-    """Draw each recording of the page-out experiment."""
+    yield "memory", attrs.evolve(snapshot, pid=process.pid, command="postgres -D data").plot()
+    jvm = smapskit.load(CAPTURES / "runtimes" / "jvm-g1.smaps.gz")
+    yield "kinds", attrs.evolve(jvm, source=None, command="java -XX:+UseG1GC").plot("kind")
+    yield "pages", smapskit.load_pages(CAPTURES / "pages.npz").plot()
     sys.path.insert(0, str(PAGEOUT))
     import graph  # noqa: PLC0415  the example is not a package
 
     for run in sorted((PAGEOUT / "recorded").glob("*.csv")):
-        figure = graph.draw(smapskit.Recording.load(run))
-        figure.savefig(HERE / f"pageout-{run.stem}.png", dpi=80)
+        yield f"pageout-{run.stem}", graph.draw(smapskit.Recording.load(run))
+
+
+def save(figure: Figure, name: str) -> None:
+    """Write a picture whose bytes depend on the figure alone."""
+    figure.savefig(HERE / name, dpi=DPI, metadata={"Software": None})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from judge import Series
+from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from smapskit import Recording
@@ -16,12 +17,13 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".pdf")
 _LINES = (
-    ("#000000", "-", 2.0),
+    (None, "-", 2.0),
     ("#0072B2", "--", 1.5),
     ("#D55E00", "-.", 1.5),
     ("#CC79A7", ":", 2.0),
 )
-"""Colour, dashes and width of each line; the colours are those of Okabe and Ito."""
+"""Colour, dashes and width of each line; None is that of text. By Okabe and Ito."""
+_GREY = "#808080"
 _PHASES = {
     "reading": "reads the file",
     "level": "reads on",
@@ -87,8 +89,15 @@ def _over_time(axes: Axes, series: Series) -> None:
     if samples["swap"].max() > 0:
         lines["swap"] = "swapped out"
     for (column, name), (colour, dashes, width) in zip(lines.items(), _LINES, strict=False):
-        axes.plot(samples.index, samples[column], dashes, color=colour, linewidth=width, label=name)
-    axes.axhline(series.limit, color="#555555", linewidth=1, linestyle=(0, (1, 1)))
+        axes.plot(
+            samples.index,
+            samples[column],
+            dashes,
+            color=colour or rcParams["text.color"],
+            linewidth=width,
+            label=name,
+        )
+    axes.axhline(series.limit, color=_GREY, linewidth=1, linestyle=(0, (1, 1)))
     axes.annotate(
         f"limit\n{series.limit:,.0f} MiB",
         (1.0, series.limit),
@@ -101,7 +110,7 @@ def _over_time(axes: Axes, series: Series) -> None:
     for phase, name in _PHASES.items():
         if phase in series.phases:
             begin = series.phases[phase]
-            axes.axvline(begin, color="#555555", linewidth=0.8, linestyle=(0, (4, 2)))
+            axes.axvline(begin, color=_GREY, linewidth=0.8, linestyle=(0, (4, 2)))
             axes.annotate(
                 name,
                 (begin, 1.0),
@@ -112,13 +121,13 @@ def _over_time(axes: Axes, series: Series) -> None:
                 va="bottom",
                 fontsize="small",
             )
-    axes.plot([end], [0], "kX", markersize=10, clip_on=False)
+    axes.plot([end], [0], "X", color=rcParams["text.color"], markersize=10, clip_on=False)
     axes.set_xlim(0, end * 1.02)
     axes.set_ylim(0, max(series.limit, samples["total"].max()) * 1.1)
     axes.set_xlabel("time (s)")
     axes.set_ylabel("memory (MiB)")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.1), ncols=len(lines), frameon=False)
-    axes.grid(visible=True, color="#DDDDDD", linewidth=0.5)
+    axes.grid(visible=True, color=_GREY, alpha=0.3, linewidth=0.5)
 
 
 def _against_allocation(axes: Axes, series: Series) -> None:
@@ -132,10 +141,10 @@ def _against_allocation(axes: Axes, series: Series) -> None:
     slope, intercept = series.fit_line()
     fitted = series.reclaiming["anonymous"]
     ends = np.array([fitted.min(), fitted.max()])
-    axes.plot(ends, slope * ends + intercept, "k-", linewidth=1, label=f"slope {slope:.3f}")
-    axes.legend(loc="upper right", fontsize="small")
+    axes.plot(ends, slope * ends + intercept, "-", color=rcParams["text.color"], linewidth=1)
+    axes.legend(axes.lines[-1:], [f"slope {slope:.3f}"], loc="upper right", fontsize="small")
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("anonymous (MiB)")
     axes.set_ylabel("the file's RSS (MiB)")
-    axes.grid(visible=True, color="#DDDDDD", linewidth=0.5)
+    axes.grid(visible=True, color=_GREY, alpha=0.3, linewidth=0.5)

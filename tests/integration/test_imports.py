@@ -20,6 +20,7 @@ LATE_IMPORTS = {
     ("model.snapshot", "views.plots"),
     ("model.diff", "views.frames"),
     ("model.diff", "views.html"),
+    ("model.diff", "views.plots"),
     ("model.totals", "views.html"),
     ("model.pages", "views.page_frames"),
     ("model.pages", "views.page_plots"),

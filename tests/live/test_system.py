@@ -78,7 +78,7 @@ class TestCommand:
         assert cli.main(["--all", "--sort", "rss"]) == 0
         head, *rows, _rule, total = capsys.readouterr().out.splitlines()
         assert head.split() == ["PID", "PSS", "USS", "RSS", "Swap", "Command"]
-        sizes = [int(row.split()[3]) for row in rows]
+        sizes = [int(row.split()[3].replace(",", "")) for row in rows]
         assert sizes == sorted(sizes, reverse=True)
         assert str(sleeper) in [row.split()[0] for row in rows]
         assert total.split()[2] == "-"  # RSS does not add up

@@ -90,7 +90,7 @@ def test_as_a_picture() -> None:
     lines = {str(line.get_label()): line for line in axes.lines}
     assert list(lines["RSS"].get_ydata()) == [100 / 1024, 200 / 1024, 300 / 1024]
     assert list(lines["RSS of shared mappings"].get_ydata()) == [25 / 1024, 50 / 1024, 75 / 1024]
-    assert [text.get_text() for text in axes.texts] == [' half, "way"?there']
+    assert [text.get_text() for text in axes.texts] == ['half, "way"?there']
 
 
 def test_a_marker_is_between_the_samples_around_it() -> None:

@@ -7,11 +7,12 @@ import errno
 import math
 import os
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, NoReturn, TextIO
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TextIO
 
 from smapskit.cli.commands import COMMANDS
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
@@ -35,11 +36,28 @@ _PIDS = re.compile(r"(?:[A-Za-z]\w* )?([0-9]{1,10}(?:[ ,\n]+[0-9]{1,10})*)[ \n]*
 _PROGRAM = re.compile(r"[^\W\d][\w.+@:-]*")
 _IS_PATH = re.compile(r"/|\.[A-Za-z]+[0-9]?\Z")
 """What only the name of a file has: a folder, a suffix such as .txt or .bz2."""
+_HELP_WIDTH = 80
 _MAX_SECONDS = 10**9  # 31 years; the clock's functions end at 292
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Formats help to at most 80 columns: longer lines are hard to read."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=min(shutil.get_terminal_size().columns, _HELP_WIDTH) - 2)
+
+
+class RawHelpFormatter(HelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the description."""
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser with the exit status of pmap for a usage error."""
+
+    def __init__(
+        self, *, formatter_class: type[HelpFormatter] = HelpFormatter, **options: Any
+    ) -> None:
+        super().__init__(formatter_class=formatter_class, **options)
 
     def error(self, message: str) -> NoReturn:
         """Print the error, as one line, and exit."""
@@ -207,6 +225,11 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
         help="maximum size of the text of a capture, such as 512M or 2G (default: 256M if it is "
         "compressed, 4G if it is not)",
     )
+
+
+def add_help(parser: argparse.ArgumentParser, also: str = "") -> None:
+    """Add the option `--help`, where `-h` is not help or not always."""
+    parser.add_argument("--help", action="help", help=f"show this help message and exit{also}")
 
 
 def add_lenient(parser: argparse.ArgumentParser) -> None:

@@ -10,11 +10,13 @@ from smapskit.cli.common import (
     FAILURE,
     OperandReader,
     Parser,
+    add_help,
     add_lenient,
     add_limit,
     operand,
     print_error,
 )
+from smapskit.cli.table_options import add_table_options, table_style
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
 from smapskit.views.tables import format_difference
@@ -22,7 +24,8 @@ from smapskit.views.tables import format_difference
 
 def run(words: Sequence[str]) -> int:
     """Print the difference of two captures or processes."""
-    options = build_parser().parse_args(words)
+    parser = build_parser()
+    options = parser.parse_args(["--help"] if list(words) == ["-h"] else words)
     reader = OperandReader(
         [options.before, options.after],
         limit=options.limit,
@@ -35,7 +38,7 @@ def run(words: Sequence[str]) -> int:
     if len(snapshots) != 2:  # noqa: PLR2004  a before and an after
         print_error(SmapskitError("expected one process in each capture"))
         return FAILURE
-    sys.stdout.write(format_difference(diff(*snapshots)))
+    sys.stdout.write(format_difference(diff(*snapshots), table_style(options)))
     return 0
 
 
@@ -43,7 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit diff",
-        usage="python -m smapskit diff BEFORE AFTER",
+        usage="python -m smapskit diff [options] BEFORE AFTER",
+        add_help=False,
         description="Show how mappings changed between two captures, or a capture and a process: "
         "added, removed, grown, shrunk, split, merged or changed, with the change of each value "
         "in kB, the largest first.",
@@ -52,6 +56,8 @@ def build_parser() -> argparse.ArgumentParser:
         "before", metavar="BEFORE", type=operand, help="a PID or a CAPTURE; - is standard input"
     )
     parser.add_argument("after", metavar="AFTER", type=operand, help="a PID or a CAPTURE")
+    add_table_options(parser, "-h")
     add_limit(parser)
     add_lenient(parser)
+    add_help(parser)
     return parser

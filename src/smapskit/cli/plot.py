@@ -11,6 +11,7 @@ from smapskit.errors import SmapskitError
 from smapskit.sources import outfile
 from smapskit.sources.pages.storage import SUFFIX, load_pages
 from smapskit.sources.recording import Recording
+from smapskit.text import parse_size
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -22,8 +23,10 @@ def run(words: Sequence[str]) -> int:
     if options.output is not None and Path(options.output).suffix not in _SUFFIXES:
         parser.error(f"expected a file name that ends in {', '.join(_SUFFIXES)}")
     try:
-        load = load_pages if Path(options.file).suffix == SUFFIX else Recording.load
-        figure = load(options.file).plot()
+        if Path(options.file).suffix == SUFFIX:
+            figure = load_pages(options.file).plot()
+        else:
+            figure = Recording.load(options.file).plot(memory_limit=options.memory_limit)
         picture = Path(options.output or Path(options.file).with_suffix(".png"))
         _check_target(picture, options.file)
         with outfile.replacing(picture) as file:
@@ -40,18 +43,32 @@ def _check_target(picture: Path, recording: str) -> None:
         raise SmapskitError(msg)
 
 
+def _kb(text: str) -> int:
+    try:
+        return parse_size(text) // 1024
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit plot",
-        usage="python -m smapskit plot FILE [-o PICTURE]",
-        description="Plot a recording: RSS, the RSS of shared mappings, anonymous memory; or, of a "
-        "recording of pages, when each page came into memory and on which list it is.",
+        usage="python -m smapskit plot FILE [-o PICTURE] [--memory-limit SIZE]",
+        description="Plot a recording: RSS, the RSS of shared mappings and anonymous memory; of a "
+        "recording with --by, the RSS of each group, stacked; of a recording of pages, when each "
+        "page came into memory and on which list it is.",
     )
     parser.add_argument(
         "file", metavar="FILE", help="a file written by record: CSV, Parquet or npz"
     )
     parser.add_argument(
         "-o", "--output", metavar="PICTURE", help="png, svg or pdf (default: FILE with .png)"
+    )
+    parser.add_argument(
+        "--memory-limit",
+        type=_kb,
+        metavar="SIZE",
+        help="draw a line at the limit of the process, such as 512M",
     )
     return parser

@@ -13,11 +13,14 @@ from smapskit.cli.common import (
     FAILURE,
     OperandReader,
     Parser,
+    RawHelpFormatter,
+    add_help,
     add_lenient,
     add_limit,
     operand,
     print_error,
 )
+from smapskit.cli.table_options import add_table_options, check_table_options, table_style
 from smapskit.errors import SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.rcfile import default_rc, parse_rc
@@ -26,6 +29,7 @@ from smapskit.formats.pmap.write import format_pmaps, overlaps
 from smapskit.model.snapshot import Snapshot
 from smapskit.model.totals import GroupName
 from smapskit.version import __version__
+from smapskit.views.cells import TableStyle
 
 _DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
 _MAX_RC_SIZE = 1 << 20
@@ -45,6 +49,14 @@ def run(words: Sequence[str]) -> int:
     """Print the requested table or document for each process and capture."""
     parser = build_parser()
     options = parser.parse_args(words)
+    if options.short_h and not options.by:
+        parser.print_help()  # like pmap -h
+        return 0
+    options.human |= options.short_h
+    is_table = bool(options.by) and not (options.json or options.csv)
+    check_table_options(
+        parser, options, is_table=is_table, of="--by, --all or diff, without --json and --csv"
+    )
     try:
         if options.create_rc:
             return _create_rc(options.create_rc)
@@ -85,7 +97,8 @@ def _texts(
         exported = list(snapshots)
         return iter([export(exported, [s.group_by(by) for s in exported] if by else None)])
     if by:
-        return (_groups(snapshot, by) for snapshot in snapshots)
+        style = table_style(options)
+        return (_groups(snapshot, by, style) for snapshot in snapshots)
     return format_pmaps(
         reader.snapshots(layout),
         layout,
@@ -95,11 +108,11 @@ def _texts(
     )
 
 
-def _groups(snapshot: Snapshot, by: GroupName) -> str:
+def _groups(snapshot: Snapshot, by: GroupName, style: TableStyle) -> str:
     from smapskit.views.tables import format_groups  # noqa: PLC0415
 
     first = "" if snapshot.pid is None else process_line(snapshot.pid, snapshot.command) + "\n"
-    return first + format_groups(snapshot.group_by(by), snapshot.totals(), by)
+    return first + format_groups(snapshot.group_by(by), snapshot.totals(), by, style)
 
 
 def _in_range(snapshot: Snapshot, range_: tuple[int, int] | None) -> Snapshot:
@@ -125,7 +138,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="smapskit",
         usage="python -m smapskit [options] PID|CAPTURE ...\n"
-        "       python -m smapskit --all [--by GROUP] [--sort VALUE]\n"
+        "       python -m smapskit --all [--by GROUP] [--sort VALUE] [--top N] [-h]\n"
         "       python -m smapskit diff BEFORE AFTER\n"
         "       python -m smapskit explain PID|CAPTURE|RECORDING\n"
         "       python -m smapskit record -o FILE PID | -- COMMAND ...\n"
@@ -133,8 +146,9 @@ def build_parser() -> argparse.ArgumentParser:
         "       python -m smapskit pages PID|FILE ...",
         description=_DESCRIPTION,
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=RawHelpFormatter,
         allow_abbrev=False,
+        add_help=False,
     )
     parser.add_argument(
         "operands",
@@ -197,6 +211,7 @@ def build_parser() -> argparse.ArgumentParser:
         choices=get_args(GroupName),
         help="one row per group of mappings, with sums, the largest RSS first",
     )
+    add_table_options(other, of="--by")
     formats = other.add_mutually_exclusive_group()
     formats.add_argument(
         "--json",
@@ -215,6 +230,8 @@ def build_parser() -> argparse.ArgumentParser:
         choices=("bash", "zsh", "fish"),
         help="print a completion script: source <(smapskit --completion bash)",
     )
+    parser.add_argument("-h", dest="short_h", action="store_true", help=argparse.SUPPRESS)
+    add_help(parser, "; so does -h without --by")
     parser.add_argument("-V", "--version", action="version", version=f"smapskit {__version__}")
     return parser
 

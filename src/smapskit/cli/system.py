@@ -9,11 +9,13 @@ from typing import get_args
 from smapskit.cli.common import (
     FAILURE,
     Parser,
+    add_help,
     print_error,
     print_message,
     show_progress,
     unreadable_reasons,
 )
+from smapskit.cli.table_options import add_table_options, check_table_options, table_style
 from smapskit.errors import SmapskitError
 from smapskit.model.totals import GroupName
 from smapskit.sources.system import SystemUsage, read_system
@@ -24,7 +26,10 @@ from smapskit.views.tables import format_processes, format_system_groups
 
 def run(words: Sequence[str]) -> int:
     """Print the table."""
-    options = build_parser().parse_args(words)
+    parser = build_parser()
+    options = parser.parse_args(words)
+    is_table = not (options.json or options.csv)
+    check_table_options(parser, options, is_table=is_table, of="a table: not --json, not --csv")
     try:
         with show_progress() as progress:
             usage = read_system(options.by, progress=progress)
@@ -38,9 +43,11 @@ def run(words: Sequence[str]) -> int:
         write = exports.system_to_json if options.json else exports.system_to_csv
         sys.stdout.write(write(rows, usage.unreadable, options.by))
     elif options.by:
-        sys.stdout.write(format_system_groups(groups, options.by, options.sort))
+        sys.stdout.write(
+            format_system_groups(groups, options.by, options.sort, table_style(options))
+        )
     else:
-        sys.stdout.write(format_processes(processes, options.sort))
+        sys.stdout.write(format_processes(processes, options.sort, table_style(options)))
     sys.stdout.flush()
     for reason, count in unreadable_reasons(usage.unreadable).items():
         print_message(f"{count} more could not be read ({reason})")
@@ -60,7 +67,9 @@ def build_parser() -> Parser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit --all",
-        usage="python -m smapskit --all [--by GROUP] [--sort VALUE] [--json | --csv]",
+        usage="python -m smapskit --all [--by GROUP] [--sort VALUE] [--top N] [-h]\n"
+        "       python -m smapskit --all [--by GROUP] [--sort VALUE] --json | --csv",
+        add_help=False,
         description="Show the memory of each process of this machine in kB: PSS (shared memory "
         "divided by the number of processes that share it), USS (memory that no other process "
         "maps), RSS and swap. With --by: the memory of each group over all processes, such as "
@@ -74,9 +83,11 @@ def build_parser() -> Parser:
         default="pss",
         help="value to sort by, largest first (default: pss)",
     )
+    add_table_options(parser, "-h")
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
         "--json", action="store_true", help="one JSON document; docs/schema-system.json"
     )
     formats.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    add_help(parser)
     return parser

@@ -12,6 +12,7 @@ from smapskit.model.mapping import COUNTERS, Mapping
 from smapskit.model.totals import totals
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from pandas import DataFrame
 
 
@@ -137,6 +138,12 @@ class Difference:
         from smapskit.views import frames  # noqa: PLC0415  late import: views come after model
 
         return frames.difference_to_frame(self)
+
+    def plot(self) -> Figure:
+        """Plot the ten mappings that grew most, by RSS."""
+        from smapskit.views import plots  # noqa: PLC0415
+
+        return plots.plot_difference(self)
 
     def _repr_html_(self) -> str:
         from smapskit.views import html  # noqa: PLC0415

@@ -19,8 +19,14 @@ HEADINGS: Final = {
     "swap": "Swap",
     "anonymous": "Anonymous",
     "shared_rss": "RSS of shared mappings",
+    "count": "Mappings",
+    "backing": "Backing",
+    "sharing": "Sharing",
+    "kind": "Kind",
+    "perms": "Perms",
+    "pathname": "Pathname",
 }
-"""The heading of each value, by its attribute of Usage, Mapping or Totals. All are in kB."""
+"""The heading of each column, by its attribute of Usage, Mapping or Totals. Sizes are in kB."""
 
 OF_GROUPS: Final = ("size", "rss", "pss", "uss", "dirty", "swap")
 """The values of a group of mappings."""

@@ -33,10 +33,9 @@ def snapshot_html(snapshot: Snapshot) -> str:
     )
     headings = [
         "Address",
-        "Perms",
-        "Backing",
-        "Kind",
+        *(HEADINGS[name] for name in ("perms", "backing", "kind")),
         *(f"{HEADINGS[name]} (kB)" for name in OF_MAPPINGS),
+        HEADINGS["pathname"],
     ]
     rows = [
         [
@@ -56,7 +55,7 @@ def snapshot_html(snapshot: Snapshot) -> str:
     footer += [(_cell(getattr(total, name)), _NUMBER) for name in OF_MAPPINGS]
     notes = "".join(f"<div><em>{_escape(note)}</em></div>" for note in snapshot.notes)
     omitted = len(snapshot) - len(rows)
-    return f"<div>{title}</div>{_table([*headings, 'Mapping'], rows, footer, omitted)}{notes}"
+    return f"<div>{title}</div>{_table(headings, rows, footer, omitted)}{notes}"
 
 
 def totals_html(totals: Totals) -> str:
@@ -89,7 +88,7 @@ def difference_html(difference: Difference) -> str:
     counts = [f"{count} {kind}" for kind, count in difference.counts.items()]
     line = ", ".join([*counts, f"{difference.unchanged} unchanged"])
     table = _table(
-        ["Change", "Address", *(f"{HEADINGS[name]} (kB)" for name in names), "Mapping"],
+        ["Change", "Address", *(f"{HEADINGS[name]} (kB)" for name in names), HEADINGS["pathname"]],
         rows,
         footer,
     )

@@ -15,8 +15,9 @@ from smapskit.model.page_runs import Numbers, PageRuns
 from smapskit.model.pages import PageFlag, Pages
 from smapskit.model.residency import Residency
 from smapskit.text import truncate
+from smapskit.views.colours import OF_BACKINGS
 from smapskit.views.columns import label
-from smapskit.views.plots import STYLES, escape_text, new_figure, truncate_left
+from smapskit.views.figures import escape_text, new_figure, truncate_left
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,8 +70,8 @@ def plot_pages(pages: Pages) -> Figure:
     """
     present = PageFlag.PRESENT | PageFlag.FILE | PageFlag.ZERO
     layers = [
-        (pages.runs.select(present, PageFlag.PRESENT), STYLES[Backing.ANONYMOUS][0]),
-        (pages.runs.select(present, PageFlag.PRESENT | PageFlag.FILE), STYLES[Backing.FILE][0]),
+        (pages.runs.select(present, PageFlag.PRESENT), OF_BACKINGS[Backing.ANONYMOUS]),
+        (pages.runs.select(present, PageFlag.PRESENT | PageFlag.FILE), OF_BACKINGS[Backing.FILE]),
         (pages.runs.select(PageFlag.SWAPPED | PageFlag.GUARD, PageFlag.SWAPPED), _SWAPPED),
     ]
     rows = zip(pages.ranges, pages.by_mapping(), strict=True)
@@ -104,7 +105,7 @@ def plot_residency(files: Sequence[Residency]) -> Figure:
     Raises:
         Unsupported: matplotlib is not installed.
     """
-    colour = STYLES[Backing.FILE][0]
+    colour = OF_BACKINGS[Backing.FILE]
     strips = [
         _Strip(
             _image([(each.runs, colour)], 0, each.pages),
@@ -446,8 +447,8 @@ def _draw_counts(axes: Axes, recording: PageRecording) -> None:
         unmapped[at] = state.select(_M | _C, _C).count()
     anonymous = counts["mapped"] - mapped_of_file
     layers = [
-        ("anonymous", anonymous, STYLES[Backing.ANONYMOUS][0]),
-        ("of a file, mapped", mapped_of_file, STYLES[Backing.SHMEM][0]),
+        ("anonymous", anonymous, OF_BACKINGS[Backing.ANONYMOUS]),
+        ("of a file, mapped", mapped_of_file, OF_BACKINGS[Backing.SHMEM]),
         ("in the page cache, not mapped", unmapped, _UNMAPPED),
         ("in swap", counts["swapped"], _SWAPPED),
     ]

@@ -14,9 +14,10 @@ from smapskit.model.pages import COUNTS, PageCounts, PageFlag, Pages
 from smapskit.model.residency import Residency
 from smapskit.model.working_set import WorkingSet
 from smapskit.text import sanitize
+from smapskit.views.cells import TableStyle
 from smapskit.views.columns import UNKNOWN, label
 from smapskit.views.exports import cell, csv_row
-from smapskit.views.tables import justify
+from smapskit.views.tables import table_lines
 
 BLOCKS: Final = "·░▒▓█"
 """None, few, half, most and all pages of a part of a range."""
@@ -136,9 +137,7 @@ def format_working_set(found: WorkingSet) -> str:
 
 
 def _table(rows: list[list[str]], left: tuple[int, ...]) -> str:
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
-    lines = (line.rstrip() for line in justify(rows, widths, left))
-    return "\n".join([*lines, ""])
+    return "\n".join([*table_lines(rows, TableStyle(), left=left), ""])
 
 
 def pages_to_json(processes: Iterable[Pages], files: Iterable[Residency]) -> str:

@@ -1,52 +1,79 @@
-"""
-Plots of snapshots and recordings, for a screen or in print.
-
-Colours are those of Okabe and Ito, which people with colour blindness can distinguish. Hatches
-mark the same classes without colour.
-"""
+"""Plots of snapshots and differences."""
 
 from __future__ import annotations
 
-import errno
-import io
-from collections.abc import Iterable, Sequence
-from collections.abc import Mapping as MappingOf
-from typing import TYPE_CHECKING, Any, Final
+import math
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from smapskit.errors import Unsupported
-from smapskit.model.backing import Backing
+import attrs
+
+from smapskit.model.diff import Change, ChangeKind, Difference
+from smapskit.model.mapping import Mapping
 from smapskit.model.snapshot import Snapshot
-from smapskit.model.totals import GroupName
-from smapskit.text import sanitize, truncate
-from smapskit.views.columns import label
+from smapskit.model.totals import GroupName, Totals, add_totals
+from smapskit.views import colours
+from smapskit.views.columns import HEADINGS, label
+from smapskit.views.figures import (
+    WIDTH,
+    background,
+    clear_frame,
+    draw_bars,
+    draw_grid,
+    draw_legend,
+    escape_text,
+    format_kb,
+    format_share,
+    format_tick,
+    label_bars,
+    new_figure,
+    new_figure_with_text,
+    set_title,
+    themed,
+    truncate_left,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-STYLES: Final = {
-    Backing.ANONYMOUS: ("#E69F00", ""),
-    Backing.FILE: ("#56B4E9", "//"),
-    Backing.SHMEM: ("#009E73", "\\\\"),
-    Backing.DEVICE: ("#CC79A7", "xx"),
-    Backing.HUGETLB: ("#D55E00", "++"),
-    Backing.SPECIAL: ("#000000", ""),
-    None: ("#999999", ".."),
-}
-"""Colour and hatch of each backing."""
+_MAX_BARS: Final = 12
+_MAX_GROWN: Final = 10
+_BAR_HEIGHT: Final = 0.33
+_CELLS_WIDTH: Final = 7.6
+_MAX_CELLS_HEIGHT: Final = 1.6
+_MARGIN: Final = 2.1
+"""The height of titles, axes and legend. All of these are in inches."""
+_COLUMNS_PER_ROW: Final = _CELLS_WIDTH / _MAX_CELLS_HEIGHT
+"""So that cells are nearly square."""
+_MIN_COLUMNS: Final = 24
+_MAX_WITH_EDGES: Final = 2000
+"""Number of cells above which lines between them would hide their colours."""
+_MAX_AS_VECTORS: Final = 5000
+"""Number of cells above which an SVG or PDF contains them as an image."""
+_MAX_ADDRESSES: Final = 8
+_GAP: Final = 1 << 30
+_ROOM: Final = 1.35
+"""Length of an axis, divided by that of the longest bar: labels follow the bars."""
 
-_PLAIN = ("#BBBBBB", "")
-_MAX_WITH_EDGES = 60
-_MAX_GROUPS = 12
-_KB_PER_MIB = 1024
+
+class _Bar(NamedTuple):
+    """One group of mappings."""
+
+    label: str
+    colour: str
+    totals: Totals
 
 
 def plot_snapshot(snapshot: Snapshot, by: GroupName = "backing") -> Figure:
     """
-    Plot resident memory against size, one bar per group, and the address space as a strip.
+    Plot resident memory by group, its share of the size, and the address space.
+
+    Bars are linear. The address space has one cell per mapping, whose colour is that of its kind
+    (by "kind") or its backing. Where no RSS is reported, the bars show sizes.
 
     Args:
-        snapshot: with counters; a snapshot of maps has no resident memory to plot.
+        snapshot: one without mappings gives a figure with the reason.
         by: as in `group_by`; from the thirteenth group on, groups are plotted as one.
 
     Returns:
@@ -55,180 +82,266 @@ def plot_snapshot(snapshot: Snapshot, by: GroupName = "backing") -> Figure:
     Raises:
         Unsupported: matplotlib is not installed.
     """
-    figure, (above, below) = _subplots()
-    _draw_groups(above, snapshot, by)
-    _draw_strip(below, snapshot)
-    name = f" of process {escape_text(str(snapshot.pid))}" if snapshot.pid is not None else ""
-    if not name and snapshot.source is not None:
-        name = f" in {escape_text(truncate_left(snapshot.source))}"
-    command = f": {escape_text(truncate(snapshot.command))}" if snapshot.command else ""
-    figure.suptitle(f"Memory{name}{command}", fontsize="large")
+    title = _title(snapshot)
+    if not snapshot:
+        return new_figure_with_text(title, _why_empty(snapshot), snapshot.command)
+    bars = _bars(snapshot, by)
+    cells = _Cells.of_snapshot(snapshot, by)
+    bars_height = _BAR_HEIGHT * len(bars) + 0.3
+    cells_height = min(cells.rows * _CELLS_WIDTH / cells.columns, _MAX_CELLS_HEIGHT) + 0.1
+    figure = new_figure(WIDTH, _MARGIN + bars_height + cells_height)
+    figure.get_layout_engine().set(hspace=0.08)  # type: ignore[union-attr, call-arg]
+    set_title(figure, title, snapshot.command)
+    grid = figure.add_gridspec(2, 2, height_ratios=[bars_height, cells_height], width_ratios=[3, 2])
+    if any(bar.totals.rss is not None for bar in bars):
+        left = figure.add_subplot(grid[0, 0])
+        _draw_values(left, bars, "rss", f"Resident memory (RSS) by {by}")
+        _draw_resident_shares(figure.add_subplot(grid[0, 1], sharey=left), bars)
+    else:
+        title = f"Size by {by}; no RSS is reported"
+        _draw_values(figure.add_subplot(grid[0, :]), bars, "size", title)
+    _draw_address_space(figure.add_subplot(grid[1, :]), cells)
+    draw_legend(figure, cells.legend)
     return figure
 
 
-LINES: Final = (("#000000", "-", 2.0), ("#0072B2", "--", 1.5), ("#D55E00", "-.", 1.5))
-"""Colour, dashes and width of the lines of a series, in order."""
-
-
-def plot_series(
-    seconds: Sequence[float],
-    series: MappingOf[str, Sequence[int | None]],
-    markers: Iterable[tuple[float, str]] = (),
-    title: str = "",
-    command: str | None = None,
-) -> Figure:
+def plot_difference(difference: Difference) -> Figure:
     """
-    Plot values over time, and a vertical line for each marker.
+    Plot the ten mappings that grew most: by RSS, or by size where no RSS is reported.
 
-    Args:
-        seconds: the time of each sample since the beginning.
-        series: values in kB, by their name in the legend.
-        markers: seconds since the beginning, and the label of each.
-        title: the process.
-        command: its command line.
+    Returns:
+        A matplotlib figure, to show or to save.
 
     Raises:
         Unsupported: matplotlib is not installed.
     """
-    figure = new_figure()
-    axes = figure.subplots()
-    for (name, values), (colour, dashes, width) in zip(series.items(), LINES, strict=False):
-        known = [
-            (s, kb / _KB_PER_MIB) for s, kb in zip(seconds, values, strict=True) if kb is not None
-        ]
-        if known:
-            x, y = zip(*known, strict=True)
-            axes.plot(x, y, dashes, color=colour, linewidth=width, label=name)
-    for position, text in markers:
-        axes.axvline(position, color="#555555", linestyle=":", linewidth=1)
-        axes.annotate(
-            f" {escape_text(text)}",
-            (position, 1.0),
-            xycoords=("data", "axes fraction"),
-            rotation=90,
-            va="top",
-            fontsize="small",
-        )
-    axes.set_xlabel("time (s)")
-    axes.set_ylabel("memory (MiB)")
-    axes.set_ylim(bottom=0)
-    axes.grid(visible=True, color="#DDDDDD", linewidth=0.5)
-    if axes.lines:
-        axes.legend(loc="best")
-    suffix = f": {escape_text(truncate(command))}" if command else ""
-    figure.suptitle(f"Memory of {escape_text(title)}{suffix}", fontsize="large")
-    return figure
-
-
-def _subplots() -> tuple[Figure, tuple[Axes, Axes]]:
-    figure = new_figure()
-    above, below = figure.subplots(2, 1, height_ratios=[3, 1])
-    return figure, (above, below)
-
-
-def new_figure(width: float = 9, height: float = 6) -> Figure:
-    """
-    Return an empty figure, in inches, which a notebook displays.
-
-    Raises:
-        Unsupported: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure  # noqa: PLC0415  an extra
-    except ImportError:
-        msg = "plotting requires matplotlib: pip install '.[plot]'"
-        raise Unsupported(errno.ENOSYS, msg) from None
-
-    class NotebookFigure(Figure):
-        """A figure that a notebook displays without pyplot, which would keep it open."""
-
-        def _repr_png_(self) -> bytes:
-            picture = io.BytesIO()
-            self.savefig(picture, format="png")
-            return picture.getvalue()
-
-    return NotebookFigure(figsize=(width, height), layout="constrained")
-
-
-def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
-    groups = snapshot.group_by(by)
-    entries = sorted(
-        (
-            (key, sums.size / _KB_PER_MIB, (sums.rss or 0) / _KB_PER_MIB)
-            for key, sums in groups.items()
-        ),
-        key=lambda entry: (entry[2], entry[1]),
-        reverse=True,
+    name = "rss" if _reports_rss(difference) else "size"
+    grown = [
+        (delta, each) for each in difference.changes if (delta := each.deltas.get(name, 0)) > 0
+    ]
+    grown.sort(key=lambda entry: entry[0], reverse=True)
+    heading = HEADINGS[name]
+    title = f"Growth of {heading} by mapping"
+    total = difference.deltas.get(name, 0)
+    if not grown:
+        text = f"No mapping grew. The change of {heading} is {_signed(total)}."
+        return new_figure_with_text(title, text)
+    shown = grown[:_MAX_GROWN]
+    figure = new_figure(WIDTH, _MARGIN + _BAR_HEIGHT * max(len(shown), 2))
+    set_title(figure, title)
+    axes = figure.add_subplot()
+    unit = unit_of(delta for delta, _ in shown)
+    values = [delta / unit.kb for delta, _ in shown]
+    backings = [change.mapping.backing for _, change in shown]
+    draw_bars(axes, values, [colours.OF_BACKINGS[backing] for backing in backings])
+    label_bars(axes, values, [_growth(delta, change, name) for delta, change in shown])
+    axes.set_yticks(
+        range(len(shown)),
+        [_mapping_label(change.mapping) for _, change in shown],
+        fontsize="small",
     )
-    shown, rest = entries[:_MAX_GROUPS], entries[_MAX_GROUPS:]
+    _finish_bars(axes, values, f"{heading} ({unit.name})")
+    sum_of_shown = sum(delta for delta, _ in shown)
+    of_all = f" of {len(grown)} that grew" if len(grown) > len(shown) else ""
+    mappings = "1 mapping" if len(shown) == 1 else f"{len(shown)} mappings"
+    axes.set_title(
+        f"{mappings}{of_all}: {_signed(sum_of_shown)}. All mappings: {_signed(total)}",
+        fontsize="medium",
+        loc="left",
+    )
+    present = [backing for backing in colours.OF_BACKINGS if backing in backings]
+    draw_legend(figure, [(label(key), colours.OF_BACKINGS[key]) for key in present])
+    return figure
+
+
+def _title(snapshot: Snapshot) -> str:
+    if snapshot.pid is not None:
+        return f"Memory of process {snapshot.pid}"
+    return "Memory" if snapshot.source is None else f"Memory in {truncate_left(snapshot.source)}"
+
+
+def _why_empty(snapshot: Snapshot) -> str:
+    if snapshot.is_part:
+        return "None of the mappings of this process was selected."
+    return "No mappings" + "".join(f"; {note}" for note in snapshot.notes)
+
+
+def _bars(snapshot: Snapshot, by: GroupName) -> list[_Bar]:
+    """Return the groups, the largest RSS first, and all after the twelfth as one."""
+    groups: dict[Any, Totals] = snapshot.group_by(by)
+    largest_first = sorted(
+        groups.items(), key=lambda entry: (entry[1].rss or 0, entry[1].size), reverse=True
+    )
+    bars = [
+        _Bar(escape_text(truncate_left(label(key), 36)), _colour_of_group(key, by), totals)
+        for key, totals in largest_first[:_MAX_BARS]
+    ]
+    rest = [totals for _, totals in largest_first[_MAX_BARS:]]
     if rest:
-        others: Any = f"{len(rest)} others"
-        shown.append((others, sum(e[1] for e in rest), sum(e[2] for e in rest)))
-    for row, (key, size, rss) in enumerate(shown):
-        colour, hatch = STYLES[key] if by == "backing" and key in STYLES else _PLAIN
-        axes.barh(row, size, color="none", edgecolor="black", linewidth=1)
-        axes.barh(row, rss, height=0.6, color=colour, hatch=hatch, edgecolor="black", linewidth=0.5)
-        axes.annotate(
-            f" {_format_mib(rss)} of {_format_mib(size)}",
-            (max(size, rss), row),
-            va="center",
-            fontsize="small",
-        )
-    axes.set_yticks(range(len(shown)), [truncate_left(_escaped_label(key)) for key, *_ in shown])
+        name = "1 other" if len(rest) == 1 else f"{len(rest)} others"
+        bars.append(_Bar(name, colours.OF_OTHERS, add_totals(rest)))
+    return bars
+
+
+def _colour_of_group(key: Any, by: GroupName) -> str:
+    if by == "backing":
+        return colours.OF_BACKINGS[key]
+    return colours.KIND_GROUP_OF[key].colour if by == "kind" else colours.OF_OTHERS
+
+
+def _draw_values(axes: Axes, bars: list[_Bar], name: str, title: str) -> None:
+    """Draw one bar per group, with the value and its share of the sum."""
+    known = [getattr(bar.totals, name) for bar in bars]
+    sizes = [value or 0 for value in known]
+    unit = unit_of(sizes)
+    values = [size / unit.kb for size in sizes]
+    draw_bars(axes, values, [bar.colour for bar in bars])
+    texts = [
+        "not reported"
+        if value is None
+        else f"{format_kb(value)}  {format_share(value, sum(sizes))}".rstrip()
+        for value in known
+    ]
+    label_bars(axes, values, texts)
+    axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
+    _finish_bars(axes, values, f"{HEADINGS[name]} ({unit.name})")
+    axes.set_title(title, fontsize="medium", loc="left")
+
+
+def _finish_bars(axes: Axes, values: list[float], name: str) -> None:
+    axes.set_xlim(0, max(values, default=0) * _ROOM or 1)
+    axes.xaxis.set_major_formatter(format_tick)
+    axes.set_xlabel(name)
+    draw_grid(axes, "x")
+    clear_frame(axes, "top", "right")
+
+
+def _draw_resident_shares(axes: Axes, bars: list[_Bar]) -> None:
+    """Draw one frame per group, filled as far as its size is resident."""
+    shares = [min(100 * (bar.totals.rss or 0) / (bar.totals.size or 1), 100) for bar in bars]
+    draw_bars(axes, [100] * len(bars), [background()] * len(bars))
+    draw_bars(axes, shares, [bar.colour for bar in bars])
+    texts = [
+        format_kb(bar.totals.size)
+        if bar.totals.rss is None
+        else f"{format_share(bar.totals.rss, bar.totals.size)} of {format_kb(bar.totals.size)}"
+        for bar in bars
+    ]
+    label_bars(axes, [100] * len(bars), texts)
+    axes.set_xlim(0, 215)
+    axes.set_xticks([0, 50, 100])
+    axes.set_xlabel("resident (%)", loc="left")
+    axes.spines.bottom.set_bounds(0, 100)
+    axes.tick_params(axis="y", left=False, labelleft=False)
+    axes.set_title("Share of the size in memory", fontsize="medium", loc="left")
+    clear_frame(axes, "top", "right", "left")
+
+
+@attrs.frozen
+class _Cells:
+    """The address space as a grid: one cell per mapping, and one per large gap."""
+
+    groups: list[int | None]
+    """Of each cell, its number in the legend; None for a gap."""
+    addresses: list[int]
+    """Of each cell, where the mapping begins; of a gap, where the next mapping begins."""
+    legend: list[tuple[str, str]]
+    """Labels and colours."""
+
+    @classmethod
+    def of_snapshot(cls, snapshot: Snapshot, by: GroupName) -> _Cells:
+        """Return the cells, coloured by kind or by backing."""
+        entries: list[tuple[str, str]]
+        if by == "kind":
+            entries = [(group.name, group.colour) for group in colours.KIND_GROUPS]
+            kinds = [colours.KIND_GROUP_OF[verdict.kind] for verdict in snapshot.kinds()]
+            keys = [(group.name, group.colour) for group in kinds]
+        else:
+            of_backing = {key: (label(key), hue) for key, hue in colours.OF_BACKINGS.items()}
+            entries = list(of_backing.values())
+            keys = [of_backing[mapping.backing] for mapping in snapshot]
+        present = set(keys)
+        legend = [entry for entry in entries if entry in present]
+        numbers = {entry: number for number, entry in enumerate(legend)}
+        cells = cls([], [], legend)
+        end: int | None = None
+        by_address = sorted(zip(snapshot, keys, strict=True), key=lambda pair: pair[0].start)
+        for mapping, key in by_address:
+            if end is not None and mapping.start - end > _GAP:
+                cells.groups.append(None)
+                cells.addresses.append(mapping.start)
+            end = max(end or 0, mapping.end)
+            cells.groups.append(numbers[key])
+            cells.addresses.append(mapping.start)
+        return cells
+
+    @property
+    def columns(self) -> int:
+        """Number of cells in a row."""
+        return max(math.ceil(math.sqrt(len(self.groups) * _COLUMNS_PER_ROW)), _MIN_COLUMNS)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return math.ceil(len(self.groups) / self.columns)
+
+
+def _draw_address_space(axes: Axes, cells: _Cells) -> None:
+    """Draw the cells in the order of addresses, row by row, as one collection."""
+    import numpy as np  # noqa: PLC0415  a plot loads it in any case
+    from matplotlib.colors import ListedColormap  # noqa: PLC0415
+
+    rows, columns, count = cells.rows, cells.columns, len(cells.groups)
+    grid = np.full(rows * columns, np.nan)
+    grid[:count] = [math.nan if group is None else group for group in cells.groups]
+    has_edges = count <= _MAX_WITH_EDGES
+    axes.pcolormesh(
+        np.arange(columns + 1),
+        np.arange(rows + 1),
+        np.ma.masked_invalid(grid.reshape(rows, columns)),
+        cmap=ListedColormap([themed(colour) for _, colour in cells.legend]),
+        vmin=-0.5,
+        vmax=len(cells.legend) - 0.5,
+        edgecolors=background() if has_edges else "none",
+        linewidth=0.7 if has_edges else 0,
+        rasterized=count > _MAX_AS_VECTORS,
+    )
     axes.invert_yaxis()
-    axes.set_xscale("symlog", linthresh=1)
-    axes.set_xlim(0, max((entry[1] for entry in shown), default=1) * 8)
-    axes.xaxis.set_major_formatter(lambda value, _place: f"{value:,.0f}")
-    axes.set_xlabel("MiB, logarithmic above 1")
-    axes.set_title(f"Resident (filled) of the size (frame), by {by}", fontsize="medium", loc="left")
-
-
-def _draw_strip(axes: Axes, snapshot: Snapshot) -> None:
-    """Plot the mappings side by side in the order of their addresses, without gaps."""
-    left = 0.0
-    edge = (
-        0.3 if len(snapshot) <= _MAX_WITH_EDGES else 0.0
-    )  # with more, edges would hide the colours
-    seen: dict[Backing | None, Any] = {}
-    for mapping in sorted(snapshot, key=lambda m: m.start):
-        backing = mapping.backing
-        colour, hatch = STYLES[backing]
-        width = (mapping.size + 1) ** 0.25  # a page stays visible beside a gigabyte
-        patch = axes.barh(
-            0, width, left=left, color=colour, hatch=hatch, edgecolor="black", linewidth=edge
-        )
-        seen.setdefault(backing, patch)
-        left += width
-    axes.set_yticks([])
+    labelled = range(0, rows, math.ceil(rows / _MAX_ADDRESSES))
+    axes.set_yticks(
+        [row + 0.5 for row in labelled],
+        [f"{cells.addresses[row * columns]:x}" for row in labelled],
+        fontsize="x-small",
+        family="monospace",
+    )
+    axes.tick_params(left=False)
     axes.set_xticks([])
-    axes.set_xlim(0, left or 1)
-    axes.set_xlabel("mappings by address; width: fourth root of the size")
-    axes.set_title("Address space", fontsize="medium", loc="left")
-    order = [backing for backing in STYLES if backing in seen]
-    axes.legend(
-        [seen[backing] for backing in order],
-        [_escaped_label(backing) for backing in order],
-        loc="upper center",
-        ncols=len(order) or 1,
-        bbox_to_anchor=(0.5, -0.35),
-        frameon=False,
+    clear_frame(axes, "top", "right", "left", "bottom")
+    gaps = cells.groups.count(None)
+    if gaps:
+        axes.set_xlabel("blank: more than 1 GiB between two mappings", fontsize="small")
+    mappings = "1 mapping" if count - gaps == 1 else f"{count - gaps:,} mappings, one cell each"
+    axes.set_title(f"Address space: {mappings}", fontsize="medium", loc="left")
+
+
+def _reports_rss(difference: Difference) -> bool:
+    return any(
+        mapping.rss is not None
+        for change in difference.changes
+        for mapping in (*change.before, *change.after)
     )
 
 
-def _format_mib(size: float) -> str:
-    return f"{size:,.0f}" if size >= 10 else f"{size:.1f}" if size >= 0.1 else "<0.1"  # noqa: PLR2004
+def _growth(delta: int, change: Change, name: str) -> str:
+    if change.kind is ChangeKind.ADDED:
+        return f"{_signed(delta)} (added)"
+    after = sum(getattr(mapping, name) or 0 for mapping in change.after)
+    return f"{_signed(delta)} to {format_kb(after)}"
 
 
-def _escaped_label(key: object) -> str:
-    return escape_text(label(key))
+def _signed(kb: int) -> str:
+    return f"{'+' if kb > 0 else ''}{format_kb(kb)}"
 
 
-def truncate_left(text: str, limit: int = 44) -> str:
-    """Return at most `limit` characters: the end of a path identifies it best."""
-    return text if len(text) <= limit else f"…{text[1 - limit :]}"
-
-
-def escape_text(text: str) -> str:
-    """Return text that matplotlib prints as it is."""
-    # matplotlib renders text between "$" as a formula.
-    return sanitize(text).replace("$", r"\$")
+def _mapping_label(mapping: Mapping) -> str:
+    return f"{escape_text(truncate_left(label(mapping.pathname), 36))}\n{mapping.start:x}"

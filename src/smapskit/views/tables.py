@@ -2,142 +2,224 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from typing import Any
 
-from smapskit.model.diff import Difference
+from smapskit.model.diff import Change, Difference
 from smapskit.model.mapping import Usage
-from smapskit.model.totals import Totals
+from smapskit.model.totals import Totals, add_totals
 from smapskit.text import sanitize
 from smapskit.views import columns
-from smapskit.views.columns import HEADINGS, UNKNOWN, label
+from smapskit.views.cells import TableStyle, display_width, pad
+from smapskit.views.columns import HEADINGS, label
 
 _MIN_WIDTH = 7
+_PLAIN = TableStyle()
 
 
-def format_groups(groups: MappingOf[Any, Totals], total: Totals, by: str) -> str:
+def format_groups(
+    groups: MappingOf[Any, Totals], total: Totals, by: str, style: TableStyle = _PLAIN
+) -> str:
     """
-    Return one row per group with its sums in kB, the largest RSS first, and the total.
+    Return one row per group with its sums, the largest RSS first, and the total.
 
     Args:
         groups: as `group_by` returns them.
         total: over all of them.
         by: what the mappings were grouped by, the heading of the last column.
+        style: how to print it.
     """
 
     def by_rss(entry: tuple[object, Totals]) -> tuple[int, int]:
         rss = entry[1].rss
         return (-1 if rss is None else rss, entry[1].size)
 
-    rows = [["Count", *(HEADINGS[name] for name in columns.OF_GROUPS), by.capitalize()]]
-    for key, sums in sorted(groups.items(), key=by_rss, reverse=True):
-        rows.append([str(sums.count), *_cells(sums, columns.OF_GROUPS), label(key)])
-    rows.append([str(total.count), *_cells(total, columns.OF_GROUPS), "total kB"])
-    return _with_total(rows)
+    names = columns.OF_GROUPS
+    shown, rest = _split(sorted(groups.items(), key=by_rss, reverse=True), style)
+    entries = [(label(key), sums) for key, sums in shown]
+    if rest:
+        entries.append((_others(rest), add_totals([sums for _, sums in rest])))
+    entries.append((style.total, total))
+    rows = [[HEADINGS["count"], *(HEADINGS[name] for name in names), HEADINGS.get(by, by)]]
+    rows += [[f"{sums.count:,}", *_sizes(sums, names, style), name] for name, sums in entries]
+    return _with_total(rows, style)
 
 
-def format_processes(rows: Iterable[tuple[int, Usage, str]], sort: str = "pss") -> str:
+def format_processes(
+    rows: Iterable[tuple[int, Usage, str]], sort: str = "pss", style: TableStyle = _PLAIN
+) -> str:
     """
-    Return one row per process with its sums in kB, the largest first, and the total.
+    Return one row per process with its sums, the largest first, and the total.
 
     Args:
         rows: pid, sums and command line of each process.
         sort: the value to sort by: pss, uss, rss or swap.
+        style: how to print it.
     """
     entries = [(str(pid), usage, sanitize(command)) for pid, usage, command in rows]
-    footer = f"total kB, {len(entries)} processes"
-    return _system_table("PID", "Command", entries, footer, sort)
+    footer = f"{style.total}, {len(entries):,} processes"
+    return _system_table("PID", "Command", entries, footer, sort, style)
 
 
 def format_system_groups(
-    groups: MappingOf[Any, tuple[int, Totals]], by: str, sort: str = "pss"
+    groups: MappingOf[Any, tuple[int, Totals]],
+    by: str,
+    sort: str = "pss",
+    style: TableStyle = _PLAIN,
 ) -> str:
     """
-    Return one row per group over all processes, with its sums in kB, the largest first.
+    Return one row per group over all processes, with its sums, the largest first.
 
     Args:
         groups: the number of processes that have such mappings, and the sums over all of them.
         by: what the mappings were grouped by, the heading of the last column.
         sort: as in `format_processes`.
+        style: how to print it.
     """
-    entries = [(str(count), totals, label(key)) for key, (count, totals) in groups.items()]
-    return _system_table("Processes", by.capitalize(), entries, "total kB", sort)
+    entries = [(f"{count:,}", totals, label(key)) for key, (count, totals) in groups.items()]
+    heading = HEADINGS.get(by, by)
+    return _system_table("Processes", heading, entries, style.total, sort, style)
 
 
 def _system_table(
-    first: str, last: str, entries: Sequence[tuple[str, Usage, str]], footer: str, sort: str
+    first: str,
+    last: str,
+    entries: Sequence[tuple[str, Usage, str]],
+    footer: str,
+    sort: str,
+    style: TableStyle,
 ) -> str:
     def known_first(entry: tuple[str, Usage, str]) -> int:
         value: int | None = getattr(entry[1], sort)
         return -1 if value is None else value
 
+    def sums(of: Sequence[tuple[str, Usage, str]]) -> list[str]:
+        cells = []
+        for name in names:
+            known = [value for _, usage, _ in of if (value := getattr(usage, name)) is not None]
+            # Memory that processes share is in the RSS of each of them: their sum has no meaning.
+            has_sum = name != "rss" and known
+            cells.append(style.size(sum(known) if has_sum else None))
+        return cells
+
     names = columns.OF_PROCESSES
+    shown, rest = _split(sorted(entries, key=known_first, reverse=True), style)
     rows = [[first, *(HEADINGS[name] for name in names), last]]
-    for head, usage, tail in sorted(entries, key=known_first, reverse=True):
-        rows.append([head, *_cells(usage, names), tail])
-    # Memory that processes share is in the RSS of each of them: their sum has no meaning.
-    sums = [
-        None if name == "rss" else sum(getattr(usage, name) or 0 for _, usage, _ in entries)
-        for name in names
-    ]
-    rows.append(["", *map(_cell, sums), footer])
-    return _with_total(rows)
+    rows += [[head, *_sizes(usage, names, style), tail] for head, usage, tail in shown]
+    if rest:
+        rows.append(["", *sums(rest), _others(rest)])
+    rows.append(["", *sums(entries), footer])
+    return _with_total(rows, style)
 
 
-def format_difference(difference: Difference) -> str:
-    """Return one row per change with the changes of values in kB, the largest first."""
+def format_difference(difference: Difference, style: TableStyle = _PLAIN) -> str:
+    """Return one row per change with the changes of values, the largest first."""
     names = columns.OF_CHANGES
-    rows = [["Change", *(HEADINGS[name] for name in names), "Address", "Perm", "Mapping"]]
-    for change in difference.changes:
+    headings = ["perms", "pathname"]
+    rows = [["Change", *(HEADINGS[name] for name in names), "Address"]]
+    rows[0] += [HEADINGS[name] for name in headings]
+    shown, rest = _split(difference.changes, style)
+    for change in shown:
         mapping = change.mapping
-        old, new = (str(side[0].perms) if side else "" for side in (change.before, change.after))
-        perms = new if not old or old == new else f"{old}>{new}" if new else old
         rows.append(
             [
                 change.kind.value,
-                *(_signed(change.deltas.get(name, 0)) for name in names),
+                *(style.change(change.deltas.get(name, 0)) for name in names),
                 f"{mapping.start:016x}",
-                perms,
+                _perms(change),
                 label(mapping.pathname),
             ]
         )
+    if rest:
+        sums = Difference(tuple(rest), 0).deltas
+        changes = [style.change(sums.get(name, 0)) for name in names]
+        rows.append(["", *changes, "", "", _others(rest)])
     deltas = difference.deltas
-    rows.append(["total kB", *(_signed(deltas.get(name, 0)) for name in names), "", "", ""])
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
-    lines = [line.rstrip() for line in justify(rows, widths, left=(0, 6, 7))]
-    counts = [f"{count} {kind}" for kind, count in difference.counts.items()]
-    footer = ", ".join([*counts, f"{difference.unchanged} unchanged"])
+    rows.append([style.total, *(style.change(deltas.get(name, 0)) for name in names), "", "", ""])
+    lines = list(table_lines(rows, style, left=(0, 6, 7), signed=True))
+    counts = [f"{count:,} {kind}" for kind, count in difference.counts.items()]
+    footer = ", ".join([*counts, f"{difference.unchanged:,} unchanged"])
     return "\n".join([*lines, footer, ""])
 
 
-def _with_total(rows: list[list[str]]) -> str:
+def _perms(change: Change) -> str:
+    old, new = (str(side[0].perms) if side else "" for side in (change.before, change.after))
+    if not old or not new or old == new:
+        return new or old
+    return f"{old}>{new}"
+
+
+def _split(rows: Sequence[Any], style: TableStyle) -> tuple[Sequence[Any], Sequence[Any]]:
+    """Return the rows to print, and those to print as one: never a single one."""
+    if style.top is None or len(rows) <= style.top + 1:
+        return rows, []
+    return rows[: style.top], rows[style.top :]
+
+
+def _others(rest: Sequence[object]) -> str:
+    return f"({len(rest):,} others)"
+
+
+def _sizes(usage: Usage, names: Sequence[str], style: TableStyle) -> list[str]:
+    return [style.size(getattr(usage, name)) for name in names]
+
+
+def _with_total(rows: list[list[str]], style: TableStyle) -> str:
     """Return a table with a separator line above its last row."""
-    widths = [max(_MIN_WIDTH, *(len(row[at]) for row in rows)) for at in range(len(rows[0]) - 1)]
-    lines = list(justify(rows, widths))
+    *lines, last = table_lines(rows, style, at_least=_MIN_WIDTH)
+    widths = _widths(rows, _MIN_WIDTH)
     separator = " ".join("-" * width for width in widths)
-    return "\n".join([*lines[:-1], separator, lines[-1], ""])
+    return "\n".join([*lines, style.paint(separator, "dim"), last, ""])
 
 
-def _cells(usage: Usage, names: Sequence[str]) -> list[str]:
-    return [_cell(getattr(usage, name)) for name in names]
+def _widths(rows: list[list[str]], at_least: int = 0) -> list[int]:
+    return [
+        max(at_least, *(display_width(row[column]) for row in rows))
+        for column in range(len(rows[0]) - 1)
+    ]
 
 
-def _cell(value: int | None) -> str:
-    return UNKNOWN if value is None else str(value)
-
-
-def _signed(delta: int) -> str:
-    return f"{delta:+d}" if delta else "0"
-
-
-def justify(
-    rows: Iterable[list[str]], widths: list[int], left: tuple[int, ...] = ()
+def table_lines(
+    rows: list[list[str]],
+    style: TableStyle,
+    *,
+    at_least: int = 0,
+    left: Collection[int] = (),
+    signed: bool = False,
 ) -> Iterator[str]:
-    """Return lines: cells right-justified, the last one and those in `left` left-justified."""
-    for *cells, last in rows:
+    """
+    Return lines: cells right-justified, the last one and those in `left` left-justified.
+
+    Args:
+        rows: the heading, then the others; the last one is the total.
+        style: how to print it.
+        at_least: the least width of a column.
+        left: numbers of columns.
+        signed: cells are changes, which have a colour for more and one for less.
+    """
+    widths = _widths(rows, at_least)
+    used = sum(widths) + len(widths)
+    for number, (*cells, last) in enumerate(rows):
         padded = [
-            cell.ljust(width) if at in left else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+            pad(cell, width, left=column in left)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
-        yield " ".join([*padded, last])
+        padded.append(style.name(last, used))
+        if number in (0, len(rows) - 1):
+            yield style.paint(" ".join(padded).rstrip(), "bold")
+            continue
+        painted = [
+            style.paint(text, colour) if (colour := _colour(cell, signed=signed)) else text
+            for cell, text in zip(cells, padded, strict=False)
+        ]
+        yield " ".join([*painted, padded[-1]]).rstrip()
+
+
+def _colour(cell: str, *, signed: bool) -> str | None:
+    """Return the colour of a cell: zeros are less visible, more memory is red and less green."""
+    if cell in ("0", columns.UNKNOWN):
+        return "dim"
+    if signed and cell[:1] in ("+", "-"):
+        return "red" if cell.startswith("+") else "green"
+    return None

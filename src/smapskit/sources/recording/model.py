@@ -159,17 +159,44 @@ class Recording:
         frame.attrs |= self.metadata() | {"unit": "kB", "events": [list(m) for m in self.markers]}
         return frame.set_index("time")
 
-    def plot(self) -> Figure:
-        """Plot RSS, the RSS of shared mappings and anonymous memory over time."""
-        from smapskit.views import plots  # noqa: PLC0415  loaded where a plot is requested
+    def plot(self, *, memory_limit: int | None = None) -> Figure:
+        """
+        Plot memory over time, with the markers.
+
+        With groups (`by`), the RSS of each group is stacked: the top is the sum. Without, RSS,
+        the RSS of shared mappings and anonymous memory are lines.
+
+        Args:
+            memory_limit: in kB, such as the limit of a container, drawn as a line.
+        """
+        from smapskit.views import series_plots  # noqa: PLC0415  loaded for a plot
 
         sums = self.totals()
+        groups = self._rss_of_groups(list(sums))
         series = {
             HEADINGS[name]: [getattr(total, name) for total in sums.values()]
             for name in OF_RECORDINGS
         }
-        title = f"process {self.pid}" if self.pid is not None else "a process"
-        return plots.plot_series(list(sums), series, self.markers, title, self.command)
+        plot = series_plots.plot_stack if len(groups) > 1 else series_plots.plot_series
+        by = f" by {self.by}" if len(groups) > 1 and self.by else ""
+        process = f"process {self.pid}" if self.pid is not None else "a process"
+        return plot(
+            list(sums),
+            groups if len(groups) > 1 else series,
+            self.markers,
+            title=f"{'RSS' if len(groups) > 1 else 'Memory'} of {process}{by}",
+            command=self.command,
+            memory_limit=memory_limit,
+        )
+
+    def _rss_of_groups(self, seconds: Sequence[float]) -> dict[str, list[int | None]]:
+        """Return the RSS of each group in each sample; 0 where the group has no mappings."""
+        position = {second: number for number, second in enumerate(seconds)}
+        groups: dict[str, list[int | None]] = {}
+        for row in self.samples:
+            values = groups.setdefault(row.group or "(anonymous)", [0] * len(position))
+            values[position[row.seconds]] = row.totals.rss
+        return groups
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """
