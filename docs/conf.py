@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import diff, plot, record, show, system
+from smapskit.cli import diff, pages, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.kinds import KIND_RULES, KindRule, MappingKind
@@ -42,7 +42,7 @@ html_theme = "furo"
 html_title = f"smapskit {version}"
 today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
-html_extra_path = ["schema.json", "schema-system.json"]
+html_extra_path = ["schema.json", "schema-system.json", "schema-pages.json"]
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
@@ -141,6 +141,7 @@ def _help() -> str:
         "Differences": diff,
         "Recordings": record,
         "Plots": plot,
+        "Pages": pages,
     }
     return "\n".join(
         f"## {title}\n\n```text\n{command.build_parser().format_help()}```\n"
@@ -238,7 +239,7 @@ def _describe_counters(
     if field is not None and "meaning" in field.metadata:
         known = field.metadata
         text = f"{known['meaning'][:1].upper()}{known['meaning'][1:]}"
-        unit = f" In {known['unit']}." if known["unit"] == "kB" else ""
+        unit = " In kB." if known.get("unit") == "kB" else ""
         source = ""
         if "since" in known:
             source = f" ``{known['kernel_name']}`` in smaps, since kernel {known['since']}."
