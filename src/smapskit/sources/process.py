@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from os import PathLike
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 3
 """How often a process is read that calls exec or changes its command line meanwhile."""
+_STATUS_FIELD: Final = re.compile(rb"^(Vm[A-Za-z]+|Rss[A-Za-z]+):\s+([0-9]+) kB$", re.MULTILINE)
+_OF_STATUS: Final = {
+    "size": b"VmSize",
+    "rss": b"VmRSS",
+    "anonymous": b"RssAnon",
+    "swap": b"VmSwap",
+}
+"""The field of /proc/PID/status for each sum."""
 
 
 def read(pid: int | None = None, *, proc: PathLike[str] | str = procfs.PROC) -> Snapshot:
@@ -178,6 +187,25 @@ def read_sums_text(
         return group_columns(ColumnReader(SMAPS, source).columns(text), by)
 
     return read_text(pid, "smaps", parse, proc)
+
+
+def read_status_sums(pid: int, proc: PathLike[str] | str) -> Reading[dict[Any, Totals]]:
+    """
+    Read the sums in /proc/PID/status, which does not stop the process.
+
+    The kernel reports size, rss, anonymous memory and swap; other sums are None. Empty for a
+    process without memory.
+
+    Raises:
+        ProcessNotFound, AccessDenied, Unsupported, OSError: as `read`.
+    """
+    time = datetime.now(UTC)
+    fields = dict(_STATUS_FIELD.findall(procfs.read_file(pid, "status", proc)))
+    command = procfs.read_command(pid, proc)
+    if not {b"VmSize", b"VmRSS"} <= fields.keys():
+        return Reading({}, command, time)
+    values = {name: int(fields[key]) for name, key in _OF_STATUS.items() if key in fields}
+    return Reading({"": Totals(count=None, **values)}, command, time)
 
 
 def _snapshot(pid: int | None, file: ProcFile, proc: PathLike[str] | str) -> Snapshot:
