@@ -107,16 +107,16 @@ def read_file(pid: int, name: str) -> None:
 
 
 def measure_reads(child: Child, read: Callable[[], object], times: int) -> str:
-    """Return cells of the table: time of a read, longest pause of the child."""
-    child.reset()
-    taken = []
+    """Return cells of the table: time of a read, median and longest pause of the child."""
+    taken, pauses = [], []
     for _ in range(times):
+        child.reset()
         begin = time.monotonic()
         read()
         taken.append(time.monotonic() - begin)
-        time.sleep(0.1)
-    longest, _, _ = child.result()
-    return f"{statistics.median(taken) * 1e3:.2f} ms | {longest:.0f} ms"
+        pauses.append(child.result()[0])
+    median = statistics.median(pauses)
+    return f"{statistics.median(taken) * 1e3:.2f} ms | {median:.0f} ms | {max(pauses):.0f} ms"
 
 
 def measure_recording(child: Child, interval: float, seconds: float, budget: float | None) -> str:
@@ -135,7 +135,7 @@ def main() -> None:
     """Print both tables as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gib", type=float, default=4, help="memory of the child (default: 4)")
-    parser.add_argument("--times", type=int, default=20, help="reads of each file (default: 20)")
+    parser.add_argument("--times", type=int, default=40, help="reads of each file (default: 40)")
     parser.add_argument("--seconds", type=float, default=30, help="of a recording (default: 30)")
     parser.add_argument("--interval", type=float, default=1, help="between samples (default: 1)")
     options = parser.parse_args()
@@ -152,7 +152,9 @@ def main() -> None:
             },
             "pages (PAGEMAP_SCAN)": lambda: read_pages(pid),
         }
-        print("| Read | Time of a read | Longest pause |\n| --- | --- | --- |")
+        print(
+            "| Read | Time of a read | Pause (median) | Longest pause |\n| --- | --- | --- | --- |"
+        )
         for name, read in reads.items():
             print(f"| {name} | {measure_reads(child, read, options.times)} |", flush=True)
         print("\n| Recording | Samples | Reading | Longest pause | Stopped | Iterations/s |")

@@ -61,10 +61,9 @@ def run(words: Sequence[str]) -> int:
 def _accepts_cost(pid: int) -> bool:
     """Ask whether to read a process that would be stopped for long; True where it would not."""
     try:
-        sums = process.read_status_sums(pid, procfs.PROC).value.get("")
+        rss = process.read_status(pid, procfs.PROC).get("rss", 0)
     except (SmapskitError, OSError):
         return True  # reported by the first read
-    rss = 0 if sums is None else sums.rss or 0
     estimate = recording.estimate_seconds(rss)
     if estimate <= _MAX_SECONDS_WITHOUT_YES:
         return True

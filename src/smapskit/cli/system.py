@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
 from collections import Counter
@@ -11,22 +12,46 @@ from typing import get_args
 
 from smapskit.cli.common import FAILURE, Parser, print_error, print_message
 from smapskit.errors import SmapskitError
+from smapskit.model.family import FamilyKey
 from smapskit.model.totals import GroupName
+from smapskit.sources.families import read_families
 from smapskit.sources.system import Progress, SystemUsage, read_system
 from smapskit.views import exports
 from smapskit.views.columns import OF_PROCESSES
-from smapskit.views.tables import format_processes, format_system_groups
+from smapskit.views.tables import format_families, format_processes, format_system_groups
 
 
 def run(words: Sequence[str]) -> int:
     """Print the table."""
-    options = build_parser().parse_args(words)
+    parser = build_parser()
+    options = parser.parse_args(words)
+    if options.by_process and options.sort != "pss":
+        parser.error("--sort is not possible with --by-process: families are sorted by PSS")
     try:
-        with _progress() as progress:
-            usage = read_system(options.by, progress=progress)
+        unreadable = _print_families(options) if options.by_process else _print_usage(options)
     except (SmapskitError, OSError) as error:
         print_error(error)
         return FAILURE
+    sys.stdout.flush()
+    for reason, count in _reasons(unreadable).items():
+        print_message(f"{count} more could not be read ({reason})")
+    return 0
+
+
+def _print_families(options: argparse.Namespace) -> dict[int, str]:
+    with _progress() as progress:
+        families = read_families(options.by_process, progress=progress)
+    if options.json or options.csv:
+        write = exports.families_to_json if options.json else exports.families_to_csv
+        sys.stdout.write(write(families))
+    else:
+        sys.stdout.write(format_families(families))
+    return families.unreadable
+
+
+def _print_usage(options: argparse.Namespace) -> dict[int, str]:
+    with _progress() as progress:
+        usage = read_system(options.by, progress=progress)
     processes = ((each.pid, each.usage, each.command) for each in usage.processes)
     groups = {key: (group.processes, group.totals) for key, group in usage.groups.items()}
     if options.json or options.csv:
@@ -37,10 +62,7 @@ def run(words: Sequence[str]) -> int:
         sys.stdout.write(format_system_groups(groups, options.by, options.sort))
     else:
         sys.stdout.write(format_processes(processes, options.sort))
-    sys.stdout.flush()
-    for reason, count in _reasons(usage.unreadable).items():
-        print_message(f"{count} more could not be read ({reason})")
-    return 0
+    return usage.unreadable
 
 
 def _rows(usage: SystemUsage, by: str | None, sort: str) -> list[exports.SystemRow]:
@@ -61,14 +83,23 @@ def build_parser() -> Parser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit --all",
-        usage="python -m smapskit --all [--by GROUP] [--sort VALUE] [--json | --csv]",
+        usage="python -m smapskit --all [--by GROUP | --by-process KEY] [--sort VALUE] "
+        "[--json | --csv]",
         description="Show the memory of each process of this machine in kB: PSS (shared memory "
         "divided by the number of processes that share it), USS (memory that no other process "
         "maps), RSS and swap. With --by: the memory of each group over all processes, such as "
         "of each library; shared pages count once, by PSS.",
     )
     parser.add_argument("--all", action="store_true", help="all processes that this user may read")
-    parser.add_argument("--by", choices=get_args(GroupName), help="one row per group")
+    groups = parser.add_mutually_exclusive_group()
+    groups.add_argument("--by", choices=get_args(GroupName), help="one row per group")
+    groups.add_argument(
+        "--by-process",
+        choices=get_args(FamilyKey),
+        help="one row per family: all processes with this command, user, systemd unit or "
+        "container, or a process with its descendants; with what they share, what each has of "
+        "its own, and what one more would cost",
+    )
     parser.add_argument(
         "--sort",
         choices=OF_PROCESSES,

@@ -79,7 +79,7 @@ def _compare_rss(mapping: Mapping) -> Iterator[Inconsistency]:
 def _compare_with_rollup(totals: Totals, rollup: Rollup) -> Iterator[Inconsistency]:
     for name in COUNTERS:
         summed, reported = getattr(totals, name), getattr(rollup, name)
-        tolerance = (totals.count or 0) if name in _ROUNDED_DOWN else 0
+        tolerance = totals.count if name in _ROUNDED_DOWN else 0
         if summed is None or reported is None or 0 <= reported - summed <= tolerance:
             continue
         text = f"the sum of {name} is {summed} kB, smaps_rollup reports {reported} kB"

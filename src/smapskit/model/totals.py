@@ -66,16 +66,15 @@ GROUPS: Final[dict[str, _Group]] = {
 class Totals(Usage):
     """Sums over mappings, in kB. A sum is None where no mapping reports the field."""
 
-    count: int | None
-    """Number of mappings; None for sums of /proc/PID/status, which does not report it."""
+    count: int
+    """Number of mappings."""
     size: int
     """Sum of the sizes of their address ranges."""
     shared_rss: int | None = None
     """RSS of the mappings with permission `s`; None where no mapping reports its RSS."""
 
     def __repr__(self) -> str:
-        count = "unknown" if self.count is None else self.count
-        return f"<Totals of {count} mappings: {describe_counters(self, 'size', *COUNTERS)}>"
+        return f"<Totals of {self.count} mappings: {describe_counters(self, 'size', *COUNTERS)}>"
 
     def _repr_html_(self) -> str:
         from smapskit.views import html  # noqa: PLC0415  late import: views come after model
@@ -84,7 +83,7 @@ class Totals(Usage):
 
 
 _MAX_INT64: Final = 2**63 - 1
-_SUMMED: Final = ("count", "size", *COUNTERS, "shared_rss")
+_SUMMED: Final = ("size", *COUNTERS, "shared_rss")
 
 
 def totals(mappings: Iterable[Mapping]) -> Totals:
@@ -120,7 +119,7 @@ def add_totals(parts: Sequence[Totals]) -> Totals:
         name: _sum_known(getattr(part, name) for part in parts) for name in _SUMMED
     }
     sums["size"] = sums["size"] or 0
-    return Totals(**sums)
+    return Totals(count=sum(part.count for part in parts), **sums)
 
 
 def _sum_known(values: Iterable[int | None]) -> int | None:

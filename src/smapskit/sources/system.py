@@ -83,7 +83,7 @@ def read_system(
 
     def read(pid: int) -> None:
         if by is None:
-            reading = _read_usage(pid, proc)
+            reading = read_usage(pid, proc)
             processes.append(ProcessUsage(pid, reading.command, reading.value))
             return
         groups = process.read_sums_text(pid, by, proc)
@@ -94,7 +94,7 @@ def read_system(
         usage = add_totals(list(groups.value.values()))
         processes.append(ProcessUsage(pid, groups.command, usage))
 
-    unreadable = _read_processes(read, proc, progress)
+    unreadable = read_processes(read, proc, progress)
     groups = {key: GroupUsage(len(parts), add_totals(parts)) for key, parts in members.items()}
     return SystemUsage(tuple(processes), groups, unreadable)
 
@@ -131,13 +131,13 @@ def read_system_frame(
             commands[pid] = frame.attrs["command"]
             parts.append(frame)
 
-    unreadable = _read_processes(read, proc, progress)
+    unreadable = read_processes(read, proc, progress)
     frame = frames.concat(parts, unit)
     frame.attrs |= {"commands": commands, "unreadable": unreadable}
     return frame
 
 
-def _read_processes(
+def read_processes(
     read: Callable[[int], object], proc: str | PathLike[str], progress: Progress | None
 ) -> dict[int, str]:
     """Call `read` for each process; return the reason by pid for those that cannot be read."""
@@ -162,7 +162,13 @@ def _read_processes(
     return unreadable
 
 
-def _read_usage(pid: int, proc: str | PathLike[str]) -> Reading[Usage]:
+def read_usage(pid: int, proc: str | PathLike[str]) -> Reading[Usage]:
+    """
+    Read the kernel's sums over the mappings of a process; before Linux 4.14, sum its smaps.
+
+    Raises:
+        ProcessNotFound, AccessDenied, OSError: as `smapskit.read`; also for no memory.
+    """
     try:
         return process.read_rollup_text(pid, proc)
     except Unsupported:  # before kernel 4.14

@@ -7,11 +7,12 @@ from collections.abc import Mapping as MappingOf
 from typing import Any
 
 from smapskit.model.diff import Difference
+from smapskit.model.family import Families
 from smapskit.model.mapping import Usage
 from smapskit.model.totals import Totals
 from smapskit.text import sanitize
 from smapskit.views import columns
-from smapskit.views.columns import HEADINGS, UNKNOWN, label
+from smapskit.views.columns import FAMILY_HEADINGS, HEADINGS, UNKNOWN, label
 
 _MIN_WIDTH = 7
 
@@ -83,6 +84,34 @@ def _system_table(
     ]
     rows.append(["", *map(_cell, sums), footer])
     return _with_total(rows)
+
+
+def format_families(families: Families) -> str:
+    """
+    Return one row per family in kB, the largest PSS first, and what its USS is.
+
+    Own is the USS of each worker: a process with a parent in the family, or all.
+    """
+    rows = [[*FAMILY_HEADINGS, families.by.capitalize()]]
+    for family in families.families:
+        own = family.own or (None, None, None)
+        uss = _cell(family.uss_min)
+        if family.uss is None and family.uss_min is not None:
+            uss = f">={uss}"
+        values = (family.pss, family.shared, *own, family.next_worker, family.swap)
+        pss, *others = map(_cell, values)
+        name = UNKNOWN if family.name is None else label(family.name)
+        rows.append([str(len(family.members)), pss, uss, *others, name])
+    count = sum(len(family.members) for family in families.families)
+    sums = [sum(f.pss or 0 for f in families.families), *[None] * 6]
+    swap = sum(family.swap or 0 for family in families.families)
+    rows.append([str(count), *map(_cell, sums), _cell(swap), "total kB"])
+    uncounted = {each.uncounted for each in families.families if each.uncounted is not None}
+    notes = [
+        f"USS of families with >= is a lower bound, PSS the upper one: {sanitize(reason)}\n"
+        for reason in sorted(uncounted)
+    ]
+    return "".join([_with_total(rows), *notes])
 
 
 def format_difference(difference: Difference) -> str:

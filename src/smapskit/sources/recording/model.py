@@ -45,7 +45,7 @@ class Sample:
     marker: str = attrs.field(default="", converter=sanitize)
     """What happened, on one line; "" for a sample."""
     source: str = attrs.field()
-    """The file of /proc/PID that was read: smaps or status; "" for a marker."""
+    """What was read of /proc/PID: smaps, or status (and maps); "" for a marker."""
 
     @source.default
     def _source(self) -> str:
@@ -78,7 +78,7 @@ class Sample:
         source = cells.get("source") or ("" if marker else "smaps")  # earlier releases read smaps
         if source not in ("", *_SOURCES):
             raise ValueError(f"expected one of {', '.join(_SOURCES)}, got {source!a:.40}")
-        if source != "status" and None in (values["count"], values["size"]):
+        if None in (values["count"], values["size"]):
             raise ValueError("no count or size")
         if source != "status" and shared_rss is None and values["rss"] is not None:
             raise ValueError("no shared_rss")

@@ -335,7 +335,7 @@ class _SumReader:
         return process.read_sums_text(self._pid, self._by, procfs.PROC)
 
     def _read_status(self) -> process.Reading[dict[Any, Totals]]:
-        return process.read_status_sums(self._pid, procfs.PROC)
+        return process.read_light_sums(self._pid, procfs.PROC)
 
     def _earliest(self) -> float:
         if self._budget is None:

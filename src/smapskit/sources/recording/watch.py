@@ -142,17 +142,15 @@ class Watch:
         if self.condition.part is not None and now >= self._limit_time + _LIMIT_SECONDS:
             self._read_limit()
             now = time.monotonic()
-        sums = process.read_status_sums(self._pid, procfs.PROC).value.get("")
+        values = process.read_status(self._pid, procfs.PROC)
         seconds = time.monotonic() - now
         self._interval = max(POLL_SECONDS, seconds / (self._share * _PART_OF_POLLS))
         self._next_poll = now + self._interval
         threshold = self.condition.threshold(self._limit)
-        if sums is None:
-            return None
-        value: int | None = getattr(sums, self.condition.attribute)
+        value = values.get(self.condition.attribute)
         if self.condition.value in ("pss", "uss"):
             # Neither is larger than RSS, so that most polls need not read smaps.
-            is_possible = (sums.rss or 0) > threshold and now >= self._next_full
+            is_possible = values.get("rss", 0) > threshold and now >= self._next_full
             value = self._read_full() if is_possible else None
         if value is None or value <= threshold:
             return None
