@@ -21,7 +21,7 @@ FamilyKey = Literal["command", "user", "unit", "container", "tree"]
 
 
 @attrs.frozen
-class Member:
+class FamilyMember:
     """A process of a family."""
 
     pid: int
@@ -46,7 +46,7 @@ class Family:
 
     name: str | None
     """Of the command, user, unit, container or root process; None where it has none."""
-    members: tuple[Member, ...]
+    members: tuple[FamilyMember, ...]
     uss: int | None = None
     """Memory that no process outside maps, by counting its pages; None if it was not counted."""
     uncounted: str | None = None
@@ -80,7 +80,7 @@ class Family:
         return None if pss is None or own is None else pss - own
 
     @property
-    def workers(self) -> tuple[Member, ...]:
+    def workers(self) -> tuple[FamilyMember, ...]:
         """The processes with a parent in the family; all if there are none."""
         pids = {member.pid for member in self.members}
         return tuple(m for m in self.members if m.parent in pids) or self.members

@@ -16,7 +16,7 @@ import attrs
 
 from smapskit.errors import ProcessNotFound, SmapskitError
 from smapskit.model.cgroup import CgroupOwner
-from smapskit.model.family import Families, Family, FamilyKey, Member
+from smapskit.model.family import Families, Family, FamilyKey, FamilyMember
 from smapskit.sources import procfs
 from smapskit.sources.system import Progress, read_processes, read_usage
 
@@ -26,7 +26,7 @@ _INIT: Final = 1
 
 @attrs.frozen
 class _Process:
-    member: Member
+    member: FamilyMember
     name: str
     """The name of the process, of up to 15 bytes."""
     uid: int
@@ -65,7 +65,7 @@ def read_families(
         processes.append(_read_process(pid, proc))
 
     unreadable = read_processes(read, proc, progress)
-    members: dict[str | None, list[Member]] = {}
+    members: dict[str | None, list[FamilyMember]] = {}
     for process, name in zip(processes, _names(processes, by), strict=True):
         members.setdefault(name, []).append(process.member)
     families = [_family(name, each, proc) for name, each in members.items()]
@@ -80,7 +80,7 @@ def _read_process(pid: int, proc: str | PathLike[str]) -> _Process:
     if not {b"PPid", b"Uid"} <= status.keys():
         raise SmapskitError(f"expected PPid and Uid in the status of process {pid}")
     tables = int(status[b"VmPTE"][2]) if b"VmPTE" in status else None
-    member = Member(pid, int(status[b"PPid"][2]), reading.command, reading.value, tables)
+    member = FamilyMember(pid, int(status[b"PPid"][2]), reading.command, reading.value, tables)
     return _Process(member, name, int(status[b"Uid"][3]), _owner(pid, proc))
 
 
@@ -131,7 +131,7 @@ def _user(uid: int) -> str:
         return str(uid)
 
 
-def _family(name: str | None, members: Sequence[Member], proc: str | PathLike[str]) -> Family:
+def _family(name: str | None, members: Sequence[FamilyMember], proc: str | PathLike[str]) -> Family:
     if len(members) == 1:
         return Family(name=name, members=tuple(members), uss=members[0].usage.uss)
     uss, reason = _count_uss([member.pid for member in members], proc)
