@@ -44,12 +44,10 @@ class Sample:
     totals: Totals
     marker: str = attrs.field(default="", converter=sanitize)
     """What happened, on one line; "" for a sample."""
-    source: str = attrs.field()
+    source: str = attrs.field(
+        default=attrs.Factory(lambda self: "" if self.marker else "smaps", takes_self=True)
+    )
     """What was read of /proc/PID: smaps, or status (and maps); "" for a marker."""
-
-    @source.default
-    def _source(self) -> str:
-        return "" if self.marker else "smaps"
 
     def cells(self) -> list[object]:
         """Return the values in the order of the columns of a file."""
