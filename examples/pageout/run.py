@@ -50,7 +50,8 @@ def main() -> int:
             options.out.mkdir(parents=True, exist_ok=True)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, _interrupt)
-            recording = run(plan, group, lambda line: print(f"  {line}", flush=True))
+            snapshot = options.out / "pageout.smaps"
+            recording = run(plan, group, lambda line: print(f"  {line}", flush=True), snapshot)
         claims = judge(recording)
         options.out.mkdir(parents=True, exist_ok=True)  # not before: a replay may be rejected
         if options.replay is None:
