@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import diff, pages, plot, record, show, system
+from smapskit.cli import diff, explain, pages, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.kinds import KIND_RULES, KindRule, MappingKind
@@ -42,7 +42,13 @@ html_theme = "furo"
 html_title = f"smapskit {version}"
 today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
-html_extra_path = ["schema.json", "schema-system.json", "schema-pages.json", "schema-families.json"]
+html_extra_path = [
+    "schema.json",
+    "schema-explain.json",
+    "schema-families.json",
+    "schema-pages.json",
+    "schema-system.json",
+]
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
@@ -139,6 +145,7 @@ def _help() -> str:
         "Tables, groups, JSON, CSV": show,
         "All processes": system,
         "Differences": diff,
+        "Findings": explain,
         "Recordings": record,
         "Plots": plot,
         "Pages": pages,

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from smapskit.version import __version__
 
 if TYPE_CHECKING:
+    from smapskit.analysis.context import Context
+    from smapskit.analysis.explain import explain, unchecked_rules
+    from smapskit.analysis.findings import Confidence, Figure, Finding, Severity
     from smapskit.errors import (
         AccessDenied,
         ParseError,
@@ -58,6 +61,12 @@ if TYPE_CHECKING:
     from smapskit.sources.batch import load_frame
     from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
     from smapskit.sources.families import read_families
+    from smapskit.sources.machine import (
+        MachineFindings,
+        ProcessFindings,
+        explain_system,
+        read_context,
+    )
     from smapskit.sources.pages.cache import read_residency
     from smapskit.sources.pages.read import read_pages
     from smapskit.sources.pages.sampling import PageSample, PageSampler, record_pages
@@ -83,11 +92,15 @@ __all__ = [
     "Backing",
     "Change",
     "ChangeKind",
+    "Confidence",
+    "Context",
     "Device",
     "Difference",
     "Families",
     "Family",
     "FamilyMember",
+    "Figure",
+    "Finding",
     "FrameFlag",
     "Frames",
     "GroupUsage",
@@ -95,6 +108,7 @@ __all__ = [
     "InconsistencyKind",
     "KindSource",
     "KindVerdict",
+    "MachineFindings",
     "Mapping",
     "MappingKind",
     "MappingPages",
@@ -110,6 +124,7 @@ __all__ = [
     "Pages",
     "ParseError",
     "Permissions",
+    "ProcessFindings",
     "ProcessNotFound",
     "ProcessUsage",
     "RecordedRange",
@@ -117,6 +132,7 @@ __all__ = [
     "Residency",
     "Rollup",
     "Sample",
+    "Severity",
     "Sharing",
     "SmapskitError",
     "Snapshot",
@@ -128,6 +144,8 @@ __all__ = [
     "__version__",
     "concat",
     "diff",
+    "explain",
+    "explain_system",
     "format_pmap",
     "format_smaps",
     "group_by",
@@ -149,6 +167,7 @@ __all__ = [
     "parse_smaps",
     "parse_smaps_all",
     "read",
+    "read_context",
     "read_families",
     "read_frame",
     "read_maps",
@@ -165,11 +184,15 @@ __all__ = [
     "to_csv",
     "to_json",
     "totals",
+    "unchecked_rules",
     "working_set",
 ]
 
 # Imported on first access, so that `import smapskit` loads neither attrs nor pandas.
 _LAZY_IMPORTS = {
+    "analysis.context": "Context",
+    "analysis.explain": "explain unchecked_rules",
+    "analysis.findings": "Confidence Figure Finding Severity",
     "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
     "formats.pmap.read": "parse_pmap parse_pmaps",
     "formats.pmap.write": "format_pmap",
@@ -196,6 +219,7 @@ _LAZY_IMPORTS = {
     "sources.batch": "load_frame",
     "sources.captures": "load load_all load_rollup load_rollup_all",
     "sources.families": "read_families",
+    "sources.machine": "MachineFindings ProcessFindings explain_system read_context",
     "sources.pages.cache": "read_residency",
     "sources.pages.read": "read_pages",
     "sources.pages.sampling": "PageSample PageSampler record_pages",

@@ -8,10 +8,12 @@ import math
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, NoReturn, TextIO
 
+from smapskit.cli.commands import COMMANDS
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.table import process_line
@@ -22,10 +24,11 @@ from smapskit.text import parse_size
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
+    from smapskit.sources.system import Progress
+
 FAILURE = 1
 NOT_FOUND = 42
 _MAX_PID = 2**31 - 1
-_COMMANDS = ("diff", "record", "plot")
 _OPTIONS = ("--help", "--version", "--all")
 _PIDS = re.compile(r"(?:[A-Za-z]\w* )?([0-9]{1,10}(?:[ ,\n]+[0-9]{1,10})*)[ \n]*")
 """A command with its PID, or several PIDs, as one word."""
@@ -93,7 +96,7 @@ def advice_for(word: str, command: str) -> str:
         return f"; try {command} {' '.join(pids[1].replace(',', ' ').split())}"
     if f"--{word}" in _OPTIONS:
         return f"; try smapskit --{word}"
-    if similar := _similar(word, _COMMANDS):
+    if similar := _similar(word, COMMANDS):
         return f"; did you mean smapskit {similar}?"
     if not word.strip():
         return "; pidof prints nothing for a program that is not running"
@@ -284,3 +287,25 @@ def discard(stream: TextIO) -> None:
 def exit_status(error: Exception) -> int:
     """Return the exit status for an error."""
     return NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE
+
+
+def unreadable_reasons(unreadable: Mapping[int, str]) -> Counter[str]:
+    """Return the number of processes by the reason, without its pid, why they were not read."""
+    return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress | None]:
+    """Show progress on a terminal after a second."""
+    try:
+        from tqdm import tqdm  # noqa: PLC0415  an extra
+    except ImportError:
+        yield None
+        return
+    with tqdm(unit=" processes", delay=1, leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(number: int, count: int) -> None:
+            bar.total = count
+            bar.update(number - bar.n)
+
+        yield show

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import get_args
 
-from smapskit.cli.common import FAILURE, Parser, print_error, print_message
+from smapskit.cli.common import (
+    FAILURE,
+    Parser,
+    print_error,
+    print_message,
+    show_progress,
+    unreadable_reasons,
+)
 from smapskit.errors import SmapskitError
 from smapskit.model.family import FamilyKey
 from smapskit.model.totals import GroupName
 from smapskit.sources.families import read_families
-from smapskit.sources.system import Progress, SystemUsage, read_system
+from smapskit.sources.system import SystemUsage, read_system
 from smapskit.views import exports
 from smapskit.views.columns import OF_PROCESSES
 from smapskit.views.tables import format_families, format_processes, format_system_groups
@@ -33,13 +37,13 @@ def run(words: Sequence[str]) -> int:
         print_error(error)
         return FAILURE
     sys.stdout.flush()
-    for reason, count in _reasons(unreadable).items():
+    for reason, count in unreadable_reasons(unreadable).items():
         print_message(f"{count} more could not be read ({reason})")
     return 0
 
 
 def _print_families(options: argparse.Namespace) -> dict[int, str]:
-    with _progress() as progress:
+    with show_progress() as progress:
         families = read_families(options.by_process, progress=progress)
     if options.json or options.csv:
         write = exports.families_to_json if options.json else exports.families_to_csv
@@ -50,7 +54,7 @@ def _print_families(options: argparse.Namespace) -> dict[int, str]:
 
 
 def _print_usage(options: argparse.Namespace) -> dict[int, str]:
-    with _progress() as progress:
+    with show_progress() as progress:
         usage = read_system(options.by, progress=progress)
     processes = ((each.pid, each.usage, each.command) for each in usage.processes)
     groups = {key: (group.processes, group.totals) for key, group in usage.groups.items()}
@@ -72,11 +76,6 @@ def _rows(usage: SystemUsage, by: str | None, sort: str) -> list[exports.SystemR
     else:
         rows = [((key, group.processes), group.totals) for key, group in usage.groups.items()]
     return sorted(rows, key=lambda row: getattr(row[1], sort) or 0, reverse=True)
-
-
-def _reasons(unreadable: Mapping[int, str]) -> Counter[str]:
-    """Return the number of processes by the reason, without its pid, why they were not read."""
-    return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
 
 
 def build_parser() -> Parser:
@@ -112,20 +111,3 @@ def build_parser() -> Parser:
     )
     formats.add_argument("--csv", action="store_true", help="for a spreadsheet")
     return parser
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """Show progress on a terminal after a second."""
-    try:
-        from tqdm import tqdm  # noqa: PLC0415  an extra
-    except ImportError:
-        yield None
-        return
-    with tqdm(unit=" processes", delay=1, leave=False, disable=not sys.stderr.isatty()) as bar:
-
-        def show(number: int, count: int) -> None:
-            bar.total = count
-            bar.update(number - bar.n)
-
-        yield show
