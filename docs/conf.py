@@ -45,6 +45,7 @@ exclude_patterns = ["_build", "generated", "speed-results.md"]
 html_extra_path = [
     "schema.json",
     "schema-explain.json",
+    "schema-families.json",
     "schema-pages.json",
     "schema-system.json",
 ]

@@ -28,6 +28,8 @@ HERE = Path(__file__).parent
 MIB = 1 << 20
 FILE, REST = "the mapped file", "all else"
 """The two groups of the recording of a run."""
+SNAPSHOT_WHEN = "anon > 80% of limit"
+"""RSS would be at the limit from the beginning: pages of the file fill it."""
 
 _MARGIN = 4
 """Times the limit that must be available, so that no other process is affected."""
@@ -122,7 +124,12 @@ def check(plan: Plan) -> MemoryGroup:
     return group
 
 
-def run(plan: Plan, group: MemoryGroup, progress: Callable[[str], object]) -> smapskit.Recording:
+def run(
+    plan: Plan,
+    group: MemoryGroup,
+    progress: Callable[[str], object],
+    snapshot: Path | None = None,
+) -> smapskit.Recording:
     """
     Make a run and record it.
 
@@ -130,6 +137,8 @@ def run(plan: Plan, group: MemoryGroup, progress: Callable[[str], object]) -> sm
         plan: the parameters.
         group: what `check` returned.
         progress: called with a line at the beginning of each phase.
+        snapshot: where to save the last snapshot before the OOM kill: the text of smaps, once
+            the condition SNAPSHOT_WHEN holds.
 
     Returns:
         A recording with the groups FILE and REST and a marker for each phase. Its notes contain
@@ -156,6 +165,9 @@ def run(plan: Plan, group: MemoryGroup, progress: Callable[[str], object]) -> sm
             plan.timeout,
             by=group_of,
             on_sample=observer.on_sample,
+            when=None if snapshot is None else SNAPSHOT_WHEN,
+            snapshot=snapshot,
+            overwrite=True,
         )
         with suppress(subprocess.TimeoutExpired):
             workload.wait(1)

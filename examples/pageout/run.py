@@ -36,6 +36,7 @@ _MAX_SECONDS = 10**6
 def main() -> int:
     """Make or replay a run, plot and judge it; return the exit status."""
     options = _parser().parse_args()
+    snapshot = options.out / "pageout.smaps"
     try:
         import graph  # noqa: PLC0415  reported before the run, not after it
     except ImportError as error:
@@ -50,7 +51,7 @@ def main() -> int:
             options.out.mkdir(parents=True, exist_ok=True)
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, _interrupt)
-            recording = run(plan, group, lambda line: print(f"  {line}", flush=True))
+            recording = run(plan, group, lambda line: print(f"  {line}", flush=True), snapshot)
         claims = judge(recording)
         options.out.mkdir(parents=True, exist_ok=True)  # not before: a replay may be rejected
         if options.replay is None:
@@ -64,6 +65,8 @@ def main() -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
+        if options.replay is None:
+            snapshot.unlink(missing_ok=True)
         print("stopped; nothing is left behind", file=sys.stderr)
         return 128 + int(interrupt.args[0] if interrupt.args else signal.SIGINT)
     print(_format_report(recording, claims))

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from smapskit.model.backing import NAME_RULES, Backing, Sharing
     from smapskit.model.check import Inconsistency, InconsistencyKind
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
+    from smapskit.model.family import Families, Family, FamilyMember
     from smapskit.model.kinds import KIND_RULES, KindSource, KindVerdict, MappingKind, kinds
     from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Usage
     from smapskit.model.notes import Note
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from smapskit.model.working_set import WorkingSet
     from smapskit.sources.batch import load_frame
     from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
+    from smapskit.sources.families import read_families
     from smapskit.sources.machine import (
         MachineFindings,
         ProcessFindings,
@@ -94,6 +96,9 @@ __all__ = [
     "Context",
     "Device",
     "Difference",
+    "Families",
+    "Family",
+    "FamilyMember",
     "Figure",
     "Finding",
     "FrameFlag",
@@ -163,6 +168,7 @@ __all__ = [
     "parse_smaps_all",
     "read",
     "read_context",
+    "read_families",
     "read_frame",
     "read_maps",
     "read_pages",
@@ -198,6 +204,7 @@ _LAZY_IMPORTS = {
     "model.backing": "NAME_RULES Backing Sharing",
     "model.check": "Inconsistency InconsistencyKind",
     "model.diff": "Change ChangeKind Difference diff",
+    "model.family": "Families Family FamilyMember",
     "model.kinds": "KIND_RULES KindSource KindVerdict MappingKind kinds",
     "model.mapping": "Device Mapping Permissions Rollup Usage",
     "model.notes": "Note",
@@ -211,6 +218,7 @@ _LAZY_IMPORTS = {
     "model.working_set": "WorkingSet",
     "sources.batch": "load_frame",
     "sources.captures": "load load_all load_rollup load_rollup_all",
+    "sources.families": "read_families",
     "sources.machine": "MachineFindings ProcessFindings explain_system read_context",
     "sources.pages.cache": "read_residency",
     "sources.pages.read": "read_pages",

@@ -367,7 +367,7 @@ def completed(*words: str) -> set[str]:
 def test_a_shell_completes_options_commands_and_choices() -> None:
     assert completed("--ver") == {"--version"}
     assert "record" in completed("re")
-    assert completed("record", "--b") == {"--by"}
+    assert completed("record", "--b") == {"--by", "--budget"}
     assert "pathname" in completed("--all", "--by", "p")
     if sys.platform == "linux":
         assert str(os.getpid()) in completed(str(os.getpid())[:2])

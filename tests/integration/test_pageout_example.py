@@ -19,6 +19,7 @@ import pytest
 import run
 from support.paths import RECORDED, ROOT
 
+import smapskit
 from smapskit import Recording
 
 EXAMPLE = ROOT / "examples" / "pageout"
@@ -127,8 +128,12 @@ def test_a_complete_run_leaves_nothing_behind(begin: Callable[..., Run]) -> None
         "pageout.csv",
         "pageout.pdf",
         "pageout.png",
+        "pageout.smaps",
         "pageout.svg",
     }
+    last = smapskit.load(out / "pageout.smaps").totals()
+    limit = 64 * MIB // 1024
+    assert limit * 0.8 < (last.anonymous or 0) <= limit
     assert Recording.load(out / "pageout.csv").notes["oom_kills"] == 1
 
 

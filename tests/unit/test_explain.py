@@ -315,6 +315,16 @@ def test_growth_after_an_exec_is_that_of_the_new_program() -> None:
     assert ids(smapskit.explain(Recording(rows=(*grown.rows, marker, *after)))) == set()
 
 
+def test_samples_of_status_are_not_falls_to_0() -> None:
+    grown = recording(list(range(100, 200, 5)))
+    rows = []
+    for row in grown.rows:
+        sums = smapskit.Totals(count=9, size=9, rss=row.totals.rss, swap=0)
+        rows += [row, attrs.evolve(row, seconds=row.seconds + 0.5, totals=sums, source="status")]
+    found = smapskit.explain(Recording(rows=tuple(rows)))
+    assert ids(found) == ids(smapskit.explain(grown)) == {"steady-growth"}
+
+
 def moved(record: Recording, seconds: float) -> list[Sample]:
     return [
         Sample(row.time, row.seconds + seconds, row.read_seconds, row.group, row.totals)

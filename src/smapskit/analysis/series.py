@@ -84,7 +84,7 @@ class Series:
 
 class Course:
     """
-    The samples of one address space: those after the last exec.
+    The samples of one address space that are sums of smaps: those after the last exec.
 
     Args:
         recording: sums by group over time.
@@ -98,7 +98,8 @@ class Course:
         self.by = recording.by
         self._samples: dict[float, dict[str, Totals]] = {}
         for row in rows[begin:]:
-            if not row.marker:
+            # Samples of status do not have what rules compare: 0 in its place would be a fall.
+            if not row.marker and row.source != "status":
                 self._samples.setdefault(row.seconds, {})[row.group] = row.totals
 
     def __len__(self) -> int:

@@ -22,10 +22,12 @@ from smapskit.cli.common import (
     seconds,
 )
 from smapskit.errors import SmapskitError
+from smapskit.model.condition import Condition
 from smapskit.model.totals import GroupName
-from smapskit.sources import recording
+from smapskit.sources import process, procfs, recording
 
 _SUFFIX_OF_PAGES = ".npz"
+_MAX_SECONDS_WITHOUT_YES = 1.0
 
 
 def run(words: Sequence[str]) -> int:
@@ -44,6 +46,8 @@ def run(words: Sequence[str]) -> int:
     if problem:
         print_error(SmapskitError(problem))
         return FAILURE
+    if pid is not None and not options.yes and not _accepts_cost(pid):
+        return FAILURE
     record = _record_pages if options.pages else _record_sums
     try:
         return record(options, pid, command)
@@ -54,11 +58,37 @@ def run(words: Sequence[str]) -> int:
         return exit_status(error)
 
 
+def _accepts_cost(pid: int) -> bool:
+    """Ask whether to read a process that would be stopped for long; True where it would not."""
+    try:
+        rss = process.read_status(pid, procfs.PROC).get("rss", 0)
+    except (SmapskitError, OSError):
+        return True  # reported by the first read
+    estimate = recording.estimate_seconds(rss)
+    if estimate <= _MAX_SECONDS_WITHOUT_YES:
+        return True
+    message = (
+        f"process {pid} has {rss:,} kB in memory: a read takes about {estimate:.1f} s, for which "
+        "it is stopped when it maps memory"
+    )
+    if not sys.stdin.isatty():
+        print_message(f"{message}; --yes reads it")
+        return False
+    print_message(message)
+    sys.stderr.write("Read it? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def _check_pages(options: argparse.Namespace) -> str | None:
     """Return what is wrong with the options for pages."""
     is_npz = options.output.endswith(_SUFFIX_OF_PAGES)
     if options.pages and (not is_npz or options.by):
         return f"--pages requires a FILE that ends in {_SUFFIX_OF_PAGES}, without --by"
+    if options.pages and (options.budget or options.when):
+        return "--budget and --when are not possible with --pages"
+    if options.snapshot and not options.when:
+        return "--snapshot requires --when"
     if not options.pages and (is_npz or options.mapping is not None):
         return f"a FILE that ends in {_SUFFIX_OF_PAGES} and --mapping require --pages"
     return None
@@ -101,19 +131,32 @@ def _record_sums(options: argparse.Namespace, pid: int | None, command: Sequence
         _child(command) as child,
         _progress(output, counts) as show,
     ):
+        pid = child.pid if child is not None else pid or 0
+        watch = recording.Watch.of(
+            options.when,
+            pid,
+            options.snapshot,
+            options.output,
+            overwrite=options.force,
+            budget=options.budget,
+        )
         try:
             recording.record_to(
                 output,
-                child.pid if child is not None else pid or 0,
+                pid,
                 options.interval,
                 options.duration,
                 by=options.by,
                 on_sample=show,
+                budget=options.budget,
+                watch=watch,
             )
         except KeyboardInterrupt:
             if not counts.samples or not output.is_complete:
                 raise
         status = None if child is None else child.poll()
+    if watch is not None:
+        print_message(watch.marker or f"{watch.condition} did not hold: no snapshot was saved")
     print_message(f"{counts}; in {options.output}")
     return status or 0
 
@@ -177,6 +220,31 @@ def build_parser() -> argparse.ArgumentParser:
         help="one row per group and sample; mapping: one row per mapping",
     )
     parser.add_argument(
+        "--budget",
+        type=_share,
+        metavar="PART",
+        help="at most this part of the time goes into reading, such as 1%% or 0.01: samples in "
+        "between are read from /proc/PID/status; with --by there are fewer samples",
+    )
+    parser.add_argument(
+        "--when",
+        type=_condition,
+        metavar="CONDITION",
+        help="save one snapshot when a condition first holds, such as 'rss > 80%% of limit' (of "
+        "the memory cgroup) or 'anon > 2GiB'; values: rss, pss, uss, swap, anon",
+    )
+    parser.add_argument(
+        "--snapshot",
+        metavar="FILE",
+        help="of --when: the text of smaps (default: FILE of -o with the suffix .smaps)",
+    )
+    parser.add_argument(
+        "-y",
+        "--yes",
+        action="store_true",
+        help="read a process for which one read is estimated to take more than a second",
+    )
+    parser.add_argument(
         "--pages",
         action="store_true",
         help="record which pages are in memory in place of sums; FILE must end in .npz, and is "
@@ -188,6 +256,24 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --pages: only mappings with this pathname or last component",
     )
     return parser
+
+
+def _share(text: str) -> float:
+    """Accept a part of the time: 1% or 0.01."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a part such as 1% or 0.01, got {text[:20]!a}")
+    return value
+
+
+def _condition(text: str) -> Condition:
+    try:
+        return Condition.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _without_command(words: Sequence[str]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from typing import get_args
@@ -17,11 +18,13 @@ from smapskit.cli.common import (
 )
 from smapskit.cli.table_options import add_table_options, check_table_options, table_style
 from smapskit.errors import SmapskitError
+from smapskit.model.family import FamilyKey
 from smapskit.model.totals import GroupName
+from smapskit.sources.families import read_families
 from smapskit.sources.system import SystemUsage, read_system
 from smapskit.views import exports
 from smapskit.views.columns import OF_PROCESSES
-from smapskit.views.tables import format_processes, format_system_groups
+from smapskit.views.tables import format_families, format_processes, format_system_groups
 
 
 def run(words: Sequence[str]) -> int:
@@ -30,12 +33,33 @@ def run(words: Sequence[str]) -> int:
     options = parser.parse_args(words)
     is_table = not (options.json or options.csv)
     check_table_options(parser, options, is_table=is_table, of="a table: not --json, not --csv")
+    if options.by_process and options.sort != "pss":
+        parser.error("--sort is not possible with --by-process: families are sorted by PSS")
     try:
-        with show_progress() as progress:
-            usage = read_system(options.by, progress=progress)
+        unreadable = _print_families(options) if options.by_process else _print_usage(options)
     except (SmapskitError, OSError) as error:
         print_error(error)
         return FAILURE
+    sys.stdout.flush()
+    for reason, count in unreadable_reasons(unreadable).items():
+        print_message(f"{count} more could not be read ({reason})")
+    return 0
+
+
+def _print_families(options: argparse.Namespace) -> dict[int, str]:
+    with show_progress() as progress:
+        families = read_families(options.by_process, progress=progress)
+    if options.json or options.csv:
+        write = exports.families_to_json if options.json else exports.families_to_csv
+        sys.stdout.write(write(families))
+    else:
+        sys.stdout.write(format_families(families, table_style(options)))
+    return families.unreadable
+
+
+def _print_usage(options: argparse.Namespace) -> dict[int, str]:
+    with show_progress() as progress:
+        usage = read_system(options.by, progress=progress)
     processes = ((each.pid, each.usage, each.command) for each in usage.processes)
     groups = {key: (group.processes, group.totals) for key, group in usage.groups.items()}
     if options.json or options.csv:
@@ -48,10 +72,7 @@ def run(words: Sequence[str]) -> int:
         )
     else:
         sys.stdout.write(format_processes(processes, options.sort, table_style(options)))
-    sys.stdout.flush()
-    for reason, count in unreadable_reasons(usage.unreadable).items():
-        print_message(f"{count} more could not be read ({reason})")
-    return 0
+    return usage.unreadable
 
 
 def _rows(usage: SystemUsage, by: str | None, sort: str) -> list[exports.SystemRow]:
@@ -67,8 +88,9 @@ def build_parser() -> Parser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit --all",
-        usage="python -m smapskit --all [--by GROUP] [--sort VALUE] [--top N] [-h]\n"
-        "       python -m smapskit --all [--by GROUP] [--sort VALUE] --json | --csv",
+        usage="python -m smapskit --all [--by GROUP | --by-process KEY] [--sort VALUE]\n"
+        "                                [--top N] [-h]\n"
+        "       python -m smapskit --all [--by GROUP | --by-process KEY] --json | --csv",
         add_help=False,
         description="Show the memory of each process of this machine in kB: PSS (shared memory "
         "divided by the number of processes that share it), USS (memory that no other process "
@@ -76,7 +98,15 @@ def build_parser() -> Parser:
         "of each library; shared pages count once, by PSS.",
     )
     parser.add_argument("--all", action="store_true", help="all processes that this user may read")
-    parser.add_argument("--by", choices=get_args(GroupName), help="one row per group")
+    groups = parser.add_mutually_exclusive_group()
+    groups.add_argument("--by", choices=get_args(GroupName), help="one row per group")
+    groups.add_argument(
+        "--by-process",
+        choices=get_args(FamilyKey),
+        help="one row per family: all processes with this command, user, systemd unit or "
+        "container, or a process with its descendants; with what they share, what each has of "
+        "its own, and what one more would cost",
+    )
     parser.add_argument(
         "--sort",
         choices=OF_PROCESSES,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from os import PathLike
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 
 ATTEMPTS: Final = 3
 """How often a process is read that calls exec or changes its command line meanwhile."""
+_STATUS_FIELD: Final = re.compile(rb"^(Vm[A-Za-z]+|Rss[A-Za-z]+):\s+([0-9]+) kB$", re.MULTILINE)
+_OF_STATUS: Final = {
+    "rss": b"VmRSS",
+    "anonymous": b"RssAnon",
+    "swap": b"VmSwap",
+}
+"""The field of /proc/PID/status for each sum."""
 
 
 def read(pid: int | None = None, *, proc: PathLike[str] | str = procfs.PROC) -> Snapshot:
@@ -178,6 +186,38 @@ def read_sums_text(
         return group_columns(ColumnReader(SMAPS, source).columns(text), by)
 
     return read_text(pid, "smaps", parse, proc)
+
+
+def read_light_sums(pid: int, proc: PathLike[str] | str) -> Reading[dict[Any, Totals]]:
+    """
+    Read the sums in maps and status, which does not stop the process.
+
+    These are the number and the size of mappings, rss, anonymous memory and swap; others are
+    None. Empty for a process without memory. Errors are those of `read`.
+    """
+
+    def parse(text: Iterable[bytes]) -> dict[Any, Totals]:
+        return group_columns(ColumnReader(MAPS, procfs.proc_path(pid, "maps", proc)).columns(text))
+
+    reading = read_text(pid, "maps", parse, proc)
+    if not reading.value:
+        return reading
+    status = read_status(pid, proc)
+    sums = {"": attrs.evolve(reading.value[""], **status)} if status else {}
+    return attrs.evolve(reading, value=sums)
+
+
+def read_status(pid: int, proc: PathLike[str] | str) -> dict[str, int]:
+    """
+    Read rss, anonymous memory and swap in kB from /proc/PID/status, by attributes of `Usage`.
+
+    What the kernel does not report is missing; a process without memory has none of them.
+
+    Raises:
+        ProcessNotFound, AccessDenied, Unsupported, OSError: as `read`.
+    """
+    fields = dict(_STATUS_FIELD.findall(procfs.read_file(pid, "status", proc)))
+    return {name: int(fields[key]) for name, key in _OF_STATUS.items() if key in fields}
 
 
 def _snapshot(pid: int | None, file: ProcFile, proc: PathLike[str] | str) -> Snapshot:

@@ -181,6 +181,10 @@ class ProcessHandle:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor."""
         os.close(self._descriptor)
 
     def exists(self) -> bool:

@@ -83,7 +83,7 @@ def read_system(
 
     def read(pid: int) -> None:
         if by is None:
-            reading = _read_usage(pid, proc)
+            reading = read_usage(pid, proc)
             processes.append(ProcessUsage(pid, reading.command, reading.value))
             return
         groups = process.read_sums_text(pid, by, proc)
@@ -162,7 +162,13 @@ def read_processes(
     return unreadable
 
 
-def _read_usage(pid: int, proc: str | PathLike[str]) -> Reading[Usage]:
+def read_usage(pid: int, proc: str | PathLike[str]) -> Reading[Usage]:
+    """
+    Read the kernel's sums over the mappings of a process; before Linux 4.14, sum its smaps.
+
+    Raises:
+        ProcessNotFound, AccessDenied, OSError: as `smapskit.read`; also for no memory.
+    """
     try:
         return process.read_rollup_text(pid, proc)
     except Unsupported:  # before kernel 4.14

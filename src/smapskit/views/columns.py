@@ -38,6 +38,18 @@ OF_PROCESSES: Final = ("pss", "uss", "rss", "swap")
 """The values of a process, or of a group over all processes."""
 OF_RECORDINGS: Final = ("rss", "shared_rss", "anonymous")
 """The values that are plotted over time."""
+FAMILY_HEADINGS: Final = (
+    "Processes",
+    "PSS",
+    "USS",
+    "Shared",
+    "Own min",
+    "median",
+    "max",
+    "One more",
+    "Swap",
+)
+"""The columns of a family before its name."""
 
 UNKNOWN: Final = "-"
 """A value that the source does not report."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 
+from smapskit.model.family import Families, Family
 from smapskit.model.mapping import COUNTERS, MAPPING_FIELDS, Mapping, Usage
 from smapskit.model.snapshot import Snapshot
 from smapskit.model.totals import Totals
@@ -143,6 +144,51 @@ def system_to_csv(
         values = [*map(_key, keys), *(getattr(usage, name) for name in OF_PROCESSES)]
         lines.append(csv_row(map(cell, values)))
     return "".join(lines)
+
+
+FAMILY_VALUES: Final = ("pss", "uss", "uss_min", "uss_max", "shared", "swap", "next_worker")
+"""The values of a family."""
+
+
+def families_to_json(families: Families) -> str:
+    """Return one JSON document of families of processes; docs/schema-families.json."""
+    document = {
+        "schema": SYSTEM_SCHEMA_VERSION,
+        "unit": "kB",
+        "by": families.by,
+        "rows": [_family(family) for family in families.families],
+        "unreadable": {str(pid): _text(reason) for pid, reason in families.unreadable.items()},
+    }
+    return json.dumps(document, indent=1) + "\n"
+
+
+def families_to_csv(families: Families) -> str:
+    """Return one row per family: see `families_to_json`."""
+    names = ["name", "processes", *FAMILY_VALUES, "own_min", "own_median", "own_max"]
+    lines = [csv_row(names)]
+    for family in families.families:
+        values = _family(family)
+        own = values["own"] or {}
+        values |= {f"own_{key}": value for key, value in own.items()}
+        values["processes"] = len(family.members)
+        lines.append(csv_row(cell(values.get(name)) for name in names))
+    return "".join(lines)
+
+
+def _family(family: Family) -> dict[str, Any]:
+    own = family.own
+    return {
+        "name": None if family.name is None else sanitize(family.name),
+        "processes": [
+            {"pid": m.pid, "parent": m.parent, "command": sanitize(m.command)}
+            | {name: getattr(m.usage, name) for name in OF_PROCESSES}
+            | {"page_tables": m.page_tables}
+            for m in family.members
+        ],
+        **{name: getattr(family, name) for name in FAMILY_VALUES},
+        "own": None if own is None else own._asdict(),
+        "uncounted": None if family.uncounted is None else _text(family.uncounted),
+    }
 
 
 def _key(key: object) -> int | str | None:

@@ -7,12 +7,13 @@ from collections.abc import Mapping as MappingOf
 from typing import Any
 
 from smapskit.model.diff import Change, Difference
+from smapskit.model.family import Families, Family
 from smapskit.model.mapping import Usage
 from smapskit.model.totals import Totals, add_totals
 from smapskit.text import sanitize
 from smapskit.views import columns
 from smapskit.views.cells import TableStyle, display_width, pad
-from smapskit.views.columns import HEADINGS, label
+from smapskit.views.columns import FAMILY_HEADINGS, HEADINGS, UNKNOWN, label
 
 _MIN_WIDTH = 7
 _PLAIN = TableStyle()
@@ -111,6 +112,45 @@ def _system_table(
         rows.append(["", *sums(rest), _others(rest)])
     rows.append(["", *sums(entries), footer])
     return _with_total(rows, style)
+
+
+def format_families(families: Families, style: TableStyle = _PLAIN) -> str:
+    """
+    Return one row per family, the largest PSS first, and what its USS is.
+
+    Own is the USS of each worker: a process with a parent in the family, or all.
+    """
+    shown, rest = _split(families.families, style)
+    rows = [[*FAMILY_HEADINGS, families.by.capitalize()]]
+    for family in shown:
+        own = family.own or (None, None, None)
+        uss = style.size(family.uss_min)
+        if family.uss is None and family.uss_min is not None:
+            uss = f">={uss}"
+        values = (family.shared, *own, family.next_worker, family.swap)
+        name = UNKNOWN if family.name is None else label(family.name)
+        sizes = [style.size(family.pss), uss, *map(style.size, values)]
+        rows.append([f"{len(family.members):,}", *sizes, name])
+    if rest:
+        rows.append([*_family_sums(rest, style), _others(rest)])
+    rows.append([*_family_sums(families.families, style), style.total])
+    uncounted = {each.uncounted for each in families.families if each.uncounted is not None}
+    notes = [
+        f"USS of families with >= is a lower bound, PSS the upper one: {sanitize(reason)}\n"
+        for reason in sorted(uncounted)
+    ]
+    return "".join([_with_total(rows, style), *notes])
+
+
+def _family_sums(families: Sequence[Family], style: TableStyle) -> list[str]:
+    """Return the cells that have a sum over families; memory that they share has none."""
+    count = sum(len(family.members) for family in families)
+    known = [
+        [value for family in families if (value := getattr(family, name)) is not None]
+        for name in ("pss", "swap")
+    ]
+    pss, swap = (style.size(sum(values) if values else None) for values in known)
+    return [f"{count:,}", pss, *[UNKNOWN] * (len(FAMILY_HEADINGS) - 3), swap]
 
 
 def format_difference(difference: Difference, style: TableStyle = _PLAIN) -> str:

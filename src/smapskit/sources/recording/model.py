@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MAX_INT64: Final = 2**63 - 1
 _MAX_SECONDS: Final = 10**10
+_SOURCES: Final = ("smaps", "status")
 
 
 @attrs.frozen
@@ -43,11 +44,16 @@ class Sample:
     totals: Totals
     marker: str = attrs.field(default="", converter=sanitize)
     """What happened, on one line; "" for a sample."""
+    source: str = attrs.field(
+        default=attrs.Factory(lambda self: "" if self.marker else "smaps", takes_self=True)
+    )
+    """What was read of /proc/PID: smaps, or status (and maps); "" for a marker."""
 
     def cells(self) -> list[object]:
         """Return the values in the order of the columns of a file."""
         first = [self.time.isoformat(), self.seconds, self.read_seconds, self.marker, self.group]
-        return [*first, self.totals.shared_rss, *(getattr(self.totals, name) for name in NUMBERS)]
+        numbers = (getattr(self.totals, name) for name in NUMBERS)
+        return [*first, self.totals.shared_rss, *numbers, self.source]
 
     @classmethod
     def from_cells(cls, cells: MappingOf[str, Any]) -> Sample:
@@ -66,19 +72,20 @@ class Sample:
         time = datetime.fromisoformat(cells["time"])
         seconds, read_seconds = float(cells["seconds"]), float(cells["reading"])
         shared_rss = _to_number(cells["shared_rss"])
+        marker = cells["event"]
+        source = cells.get("source") or ("" if marker else "smaps")  # earlier releases read smaps
+        if source not in ("", *_SOURCES):
+            raise ValueError(f"expected one of {', '.join(_SOURCES)}, got {source!a:.40}")
         if None in (values["count"], values["size"]):
             raise ValueError("no count or size")
-        if shared_rss is None and values["rss"] is not None:
+        if source != "status" and shared_rss is None and values["rss"] is not None:
             raise ValueError("no shared_rss")
         if time.tzinfo is None:
             raise ValueError("a time without a time zone")
         if not (0 <= seconds <= _MAX_SECONDS and 0 <= read_seconds <= _MAX_SECONDS):
             raise ValueError(f"seconds that are not between 0 and {_MAX_SECONDS}")
-        shared_rss = _to_number(cells["shared_rss"])
-        if shared_rss is None and values["rss"] is not None:
-            raise ValueError("no shared_rss")
         sums = Totals(shared_rss=shared_rss, **values)  # type: ignore[arg-type]
-        return cls(time, seconds, read_seconds, cells["group"], sums, cells["event"])
+        return cls(time, seconds, read_seconds, cells["group"], sums, marker, source)
 
 
 def _to_number(value: object) -> int | None:

@@ -19,8 +19,10 @@ from smapskit.model.mapping import Mapping
 from smapskit.model.snapshot import Snapshot
 from smapskit.model.totals import GroupName, Totals, totals
 from smapskit.sources import process, procfs
+from smapskit.sources.recording.budget import Budget
 from smapskit.sources.recording.model import Recording, Sample, StoredRows
 from smapskit.sources.recording.storage import Output
+from smapskit.sources.recording.watch import Watch
 
 GroupKey = GroupName | Literal["mapping"] | Callable[[Mapping], str]
 """What a recording groups mappings by; "mapping" makes each mapping a group."""
@@ -58,7 +60,7 @@ def sample(
     return every(partial(read, pid), pid, interval, duration)
 
 
-def record(
+def record(  # noqa: PLR0913  options by keyword
     pid: int,
     interval: float = 1.0,
     duration: float | None = None,
@@ -67,6 +69,9 @@ def record(
     path: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     on_sample: Callable[[Sequence[Sample]], object] | None = None,
+    budget: float | None = None,
+    when: str | None = None,
+    snapshot: str | os.PathLike[str] | None = None,
 ) -> Recording:
     """
     Sample a process at steady intervals until it ends, and return the sums of its mappings.
@@ -83,6 +88,13 @@ def record(
             whose samples are in a CSV file beside it, ending in .part, until it is complete.
         overwrite: replace an existing file.
         on_sample: called with the rows of each sample, to show progress.
+        budget: the part of the time that may go into reading, such as 0.01; None for no limit.
+            Without `by`, samples between those that it pays for are read from /proc/PID/status
+            (`Sample.source`): RSS, anonymous memory and swap. With `by` there are fewer samples.
+        when: a condition such as "rss > 80% of limit" or "anon > 2GiB". When it first holds, the
+            text of smaps is saved as `snapshot`, and a marker is added. The values are rss, pss,
+            uss, swap and anon; the limit is that of the memory cgroup.
+        snapshot: the file for `when`; None for `path` with the suffix .smaps.
 
     Returns:
         The recording. With `path` no samples are kept in memory; rows are read from the file
@@ -93,18 +105,30 @@ def record(
         AccessDenied, OSError: the process cannot be read, for instance because of too many open
             files. The file has everything that was recorded before.
         KeyboardInterrupt: Ctrl-C, after the file is complete.
-        FileExistsError: the file exists (before the first read); with `overwrite`, it is not a
+        FileExistsError: a file exists (before the first read); with `overwrite`, it is not a
             regular file.
+        ValueError: the budget, the interval or the condition is not valid.
         BlockingIOError: another recorder is writing the file.
         Unsupported: the file is Parquet and pyarrow is not installed.
         OSError: the file cannot be written; what it contains can be read. If it cannot be
             converted to Parquet, a note of the error names the CSV file.
     """
     check_interval(interval)
+    watch = Watch.of(when, pid, snapshot, path, overwrite=overwrite, budget=budget)
+    record = partial(
+        record_to,
+        pid=pid,
+        interval=interval,
+        duration=duration,
+        by=by,
+        on_sample=on_sample,
+        budget=budget,
+        watch=watch,
+    )
     if path is None:
-        return record_to(None, pid, interval, duration, by=by, on_sample=on_sample)
+        return record(None)
     with Output(path, overwrite=overwrite) as output:
-        recording = record_to(output, pid, interval, duration, by=by, on_sample=on_sample)
+        recording = record(output)
     return attrs.evolve(recording, rows=StoredRows(output.target))
 
 
@@ -116,10 +140,12 @@ def record_to(
     *,
     by: GroupKey | None = None,
     on_sample: Callable[[Sequence[Sample]], object] | None = None,
+    budget: float | None = None,
+    watch: Watch | None = None,
 ) -> Recording:
     """Record to a file that is already open; the recording has the rows if `output` is None."""
     check_interval(interval)
-    reader = _SumReader(pid, by)
+    reader = _SumReader(pid, by, None if budget is None else Budget(budget, interval), watch)
     samples = reader.samples(interval, duration)
     rows = reader.first(samples)
     name = getattr(by, "__name__", "a function") if callable(by) else by
@@ -159,11 +185,32 @@ def check_interval(interval: float) -> None:
         raise ValueError(f"expected an interval above 0 seconds, got {interval}")
 
 
-def every(read: Callable[[], T], pid: int, interval: float, duration: float | None) -> Iterator[T]:
+def _sleep_until(deadline: float) -> None:
+    time.sleep(max(0.0, deadline - time.monotonic()))
+
+
+def every(
+    read: Callable[[], T],
+    pid: int,
+    interval: float,
+    duration: float | None,
+    *,
+    earliest: Callable[[], float] = lambda: 0.0,
+    wait: Callable[[float], T | None] = _sleep_until,
+) -> Iterator[T]:
     """
     Call `read` on a grid of `interval` seconds until the process has ended.
 
     An empty result means that the process is ending.
+
+    Args:
+        read: called for each sample.
+        pid: of the process.
+        interval: seconds between two points of the grid.
+        duration: seconds after which to stop.
+        earliest: returns the seconds since the first read before which the next one is not due.
+        wait: waits until a time of the monotonic clock; what it returns before is yielded, and
+            it is called again.
     """
     with procfs.ProcessHandle(pid) as handle:
         begin = time.monotonic()
@@ -173,10 +220,12 @@ def every(read: Callable[[], T], pid: int, interval: float, duration: float | No
         tick = 0
         while True:
             tick = max(tick, int((time.monotonic() - begin) / interval)) + 1
+            tick = max(tick, math.ceil(earliest() / interval - 1e-9))
             if tick > last:
                 return
             due = tick * interval
-            time.sleep(max(0.0, begin + due - time.monotonic()))
+            while (between := wait(begin + due)) is not None:
+                yield between
             try:
                 result = read()
             except procfs.ExecDuringRead:
@@ -198,21 +247,38 @@ class _SumReader:
         command: the command line at the last read.
     """
 
-    def __init__(self, pid: int, by: GroupKey | None) -> None:
+    def __init__(
+        self,
+        pid: int,
+        by: GroupKey | None,
+        budget: Budget | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.command: str | None = None
         self._pid = pid
         self._by: Any = _each_mapping if by == "mapping" else by
         self._begin: float | None = None
         self._space: procfs.AddressSpace | None = None
         self._has_called_exec = False
+        self._budget = budget
+        self._watch = watch
 
     def samples(self, interval: float, duration: float | None) -> Generator[list[Sample]]:
         """Yield the rows of each sample."""
         try:
-            yield from every(self._read, self._pid, interval, duration)
+            yield from every(
+                self._read,
+                self._pid,
+                interval,
+                duration,
+                earliest=self._earliest,
+                wait=_sleep_until if self._watch is None else self._wait,
+            )
         finally:
             if self._space is not None:
                 self._space.close()
+            if self._watch is not None:
+                self._watch.close()
 
     def first(self, samples: Generator[list[Sample]]) -> list[Sample]:
         """Return the first sample; a process without memory is an error."""
@@ -228,11 +294,19 @@ class _SumReader:
         begin = time.monotonic()
         if self._begin is None:
             self._begin = begin
-        sums = self._read_address_space()
+        seconds = begin - self._begin
+        source, sums = self._read_within_budget(seconds)
         read_seconds = round(time.monotonic() - begin, 6)
-        seconds = round(begin - self._begin, 6)
+        seconds = round(seconds, 6)
         rows = [
-            Sample(now, seconds, read_seconds, "(unknown)" if key is None else str(key), group)
+            Sample(
+                now,
+                seconds,
+                read_seconds,
+                "(unknown)" if key is None else str(key),
+                group,
+                source=source,
+            )
             for key, group in sums.items()
         ]
         if rows and self._has_called_exec:
@@ -240,7 +314,46 @@ class _SumReader:
             self._has_called_exec = False
         return rows
 
-    def _read_address_space(self) -> dict[Any, Totals]:
+    def _read_within_budget(self, now: float) -> tuple[str, dict[Any, Totals]]:
+        """Read smaps if the budget allows it, else status; return the name and the sums."""
+        if self._budget is None:
+            return "smaps", self._read_address_space(self._read_smaps)
+        rss = 0
+        if self._by is None:
+            begin = time.monotonic()
+            sums = self._read_address_space(self._read_status)
+            self._budget.spend_on_status(time.monotonic() - begin, now)
+            rss = sum(each.rss or 0 for each in sums.values())
+            if not sums or not self._budget.allows_smaps(rss, now):
+                return "status", sums
+        begin = time.monotonic()
+        sums = self._read_address_space(self._read_smaps)
+        self._budget.spend_on_smaps(rss, time.monotonic() - begin, now)
+        return "smaps", sums
+
+    def _read_smaps(self) -> process.Reading[dict[Any, Totals]]:
+        return process.read_sums_text(self._pid, self._by, procfs.PROC)
+
+    def _read_status(self) -> process.Reading[dict[Any, Totals]]:
+        return process.read_light_sums(self._pid, procfs.PROC)
+
+    def _earliest(self) -> float:
+        if self._budget is None:
+            return 0.0
+        # Groups are in smaps alone: there are fewer samples instead of cheaper ones.
+        return self._budget.next_status() if self._by is None else self._budget.next_smaps()
+
+    def _wait(self, deadline: float) -> list[Sample] | None:
+        """Watch until a time; return a marker as soon as the condition holds."""
+        text = None if self._watch is None else self._watch.wait(deadline)
+        if text is None:
+            return None
+        seconds = round(time.monotonic() - (self._begin or 0.0), 6)
+        return [Sample(datetime.now(UTC), seconds, 0.0, "", totals(()), text)]
+
+    def _read_address_space(
+        self, read: Callable[[], process.Reading[dict[Any, Totals]]]
+    ) -> dict[Any, Totals]:
         """Read the sums of one address space, and note whether it is a new one."""
         for _ in range(process.ATTEMPTS):
             if self._space is None or not self._space.exists():
@@ -249,7 +362,7 @@ class _SumReader:
                     self._space.close()
                     self._has_called_exec = True
                 self._space = space
-            reading = process.read_sums_text(self._pid, self._by, procfs.PROC)
+            reading = read()
             self.command = reading.command
             if not reading.value or self._space.exists():
                 return reading.value

@@ -39,7 +39,7 @@ Metadata = dict[str, Any]
 
 NUMBERS: Final = ("count", "size", *COUNTERS)
 _FIRST_COLUMNS: Final = ("time", "seconds", "reading", "event", "group", "shared_rss")
-COLUMNS: Final = (*_FIRST_COLUMNS, *NUMBERS)
+COLUMNS: Final = (*_FIRST_COLUMNS, *NUMBERS, "source")
 """The columns of a row; recordings of earlier releases may lack some of the last ones."""
 METADATA_TYPES: Final[dict[str, set[type]]] = {
     "pid": {int},
@@ -65,6 +65,7 @@ _COLUMN_TYPES: Final = {
     "reading": "float64",
     "event": "string",
     "group": "string",
+    "source": "string",
 }
 
 
