@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from smapskit.version import __version__
 
 if TYPE_CHECKING:
+    from smapskit.analysis.context import Context
+    from smapskit.analysis.explain import explain, unchecked_rules
+    from smapskit.analysis.findings import Confidence, Figure, Finding, Severity
     from smapskit.errors import (
         AccessDenied,
         ParseError,
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from smapskit.model.backing import NAME_RULES, Backing, Sharing
     from smapskit.model.check import Inconsistency, InconsistencyKind
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
+    from smapskit.model.kinds import KIND_RULES, KindSource, KindVerdict, MappingKind, kinds
     from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Usage
     from smapskit.model.notes import Note
     from smapskit.model.snapshot import Snapshot
@@ -42,6 +46,12 @@ if TYPE_CHECKING:
     from smapskit.model.vmflags import VM_FLAGS
     from smapskit.sources.batch import load_frame
     from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
+    from smapskit.sources.machine import (
+        MachineFindings,
+        ProcessFindings,
+        explain_system,
+        read_context,
+    )
     from smapskit.sources.process import read, read_frame, read_maps, read_rollup
     from smapskit.sources.recording import Recording, Sample, record, sample
     from smapskit.sources.system import (
@@ -55,26 +65,37 @@ if TYPE_CHECKING:
     from smapskit.views.frames import concat, parse_frame
 
 __all__ = [
+    "KIND_RULES",
     "NAME_RULES",
     "VM_FLAGS",
     "AccessDenied",
     "Backing",
     "Change",
     "ChangeKind",
+    "Confidence",
+    "Context",
     "Device",
     "Difference",
+    "Figure",
+    "Finding",
     "GroupUsage",
     "Inconsistency",
     "InconsistencyKind",
+    "KindSource",
+    "KindVerdict",
+    "MachineFindings",
     "Mapping",
+    "MappingKind",
     "Note",
     "ParseError",
     "Permissions",
+    "ProcessFindings",
     "ProcessNotFound",
     "ProcessUsage",
     "Recording",
     "Rollup",
     "Sample",
+    "Severity",
     "Sharing",
     "SmapskitError",
     "Snapshot",
@@ -85,10 +106,13 @@ __all__ = [
     "__version__",
     "concat",
     "diff",
+    "explain",
+    "explain_system",
     "format_pmap",
     "format_smaps",
     "group_by",
     "iter_mappings",
+    "kinds",
     "load",
     "load_all",
     "load_frame",
@@ -104,6 +128,7 @@ __all__ = [
     "parse_smaps",
     "parse_smaps_all",
     "read",
+    "read_context",
     "read_frame",
     "read_maps",
     "read_rollup",
@@ -115,10 +140,14 @@ __all__ = [
     "to_csv",
     "to_json",
     "totals",
+    "unchecked_rules",
 ]
 
 # Imported on first access, so that `import smapskit` loads neither attrs nor pandas.
 _LAZY_IMPORTS = {
+    "analysis.context": "Context",
+    "analysis.explain": "explain unchecked_rules",
+    "analysis.findings": "Confidence Figure Finding Severity",
     "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
     "formats.pmap.read": "parse_pmap parse_pmaps",
     "formats.pmap.write": "format_pmap",
@@ -130,6 +159,7 @@ _LAZY_IMPORTS = {
     "model.backing": "NAME_RULES Backing Sharing",
     "model.check": "Inconsistency InconsistencyKind",
     "model.diff": "Change ChangeKind Difference diff",
+    "model.kinds": "KIND_RULES KindSource KindVerdict MappingKind kinds",
     "model.mapping": "Device Mapping Permissions Rollup Usage",
     "model.notes": "Note",
     "model.snapshot": "Snapshot",
@@ -137,6 +167,7 @@ _LAZY_IMPORTS = {
     "model.vmflags": "VM_FLAGS",
     "sources.batch": "load_frame",
     "sources.captures": "load load_all load_rollup load_rollup_all",
+    "sources.machine": "MachineFindings ProcessFindings explain_system read_context",
     "sources.process": "read read_frame read_maps read_rollup",
     "sources.recording": "Recording Sample record sample",
     "sources.system": "GroupUsage ProcessUsage SystemUsage read_system read_system_frame",

@@ -6,11 +6,22 @@ Only what a command needs is imported: neither pandas nor NumPy for a table.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Final
+
+COMMANDS: Final = {
+    "diff": "diff",
+    "explain": "explain",
+    "record": "record",
+    "plot": "plot",
+    "--completion": "completion",
+}
+"""The first argument of each command but the default one, and its module."""
 
 
 def run() -> None:
@@ -77,32 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     words = sys.argv[1:] if arguments is None else list(arguments)
-    match words[:1]:
-        case ["diff"]:
-            from smapskit.cli import diff  # noqa: PLC0415
-
-            return diff.run(words[1:])
-        case ["record"]:
-            from smapskit.cli import record  # noqa: PLC0415
-
-            return record.run(words[1:])
-        case ["plot"]:
-            from smapskit.cli import plot  # noqa: PLC0415
-
-            return plot.run(words[1:])
-        case ["--completion"]:
-            from smapskit.cli import completion  # noqa: PLC0415
-
-            return completion.run(words[1:])
+    if words and words[0] in COMMANDS:
+        command = importlib.import_module(f"{__name__}.{COMMANDS[words[0]]}")
+        status: int = command.run(words[1:])
+        return status
     if "--all" in words:
         from smapskit.cli import system  # noqa: PLC0415
 
         return system.run(words)
     from smapskit.cli import fast_table  # noqa: PLC0415
 
-    status = fast_table.run(words)
-    if status is not None:
-        return status
+    done = fast_table.run(words)
+    if done is not None:
+        return done
     from smapskit.cli import show  # noqa: PLC0415
 
     return show.run(words)

@@ -7,8 +7,9 @@ import math
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, NoReturn, TextIO
 
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
@@ -19,6 +20,8 @@ from smapskit.sources import captures, process, procfs
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
+
+    from smapskit.sources.system import Progress
 
 FAILURE = 1
 NOT_FOUND = 42
@@ -197,3 +200,25 @@ def discard(stream: TextIO) -> None:
 def exit_status(error: Exception) -> int:
     """Return the exit status for an error."""
     return NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE
+
+
+def unreadable_reasons(unreadable: Mapping[int, str]) -> Counter[str]:
+    """Return the number of processes by the reason, without its pid, why they were not read."""
+    return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress | None]:
+    """Show progress on a terminal after a second."""
+    try:
+        from tqdm import tqdm  # noqa: PLC0415  an extra
+    except ImportError:
+        yield None
+        return
+    with tqdm(unit=" processes", delay=1, leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(number: int, count: int) -> None:
+            bar.total = count
+            bar.update(number - bar.n)
+
+        yield show

@@ -13,6 +13,7 @@ from smapskit.errors import escape_unprintable
 from smapskit.model import totals as sums
 from smapskit.model.backing import Backing, Sharing
 from smapskit.model.check import Inconsistency, check
+from smapskit.model.kinds import MappingKind
 from smapskit.model.mapping import Mapping, Rollup
 from smapskit.model.totals import GroupName, Key, Totals
 from smapskit.text import truncate
@@ -99,6 +100,8 @@ class Snapshot(Sequence[Mapping]):
     def group_by(self, key: Literal["backing"]) -> dict[Backing | None, Totals]: ...
     @overload
     def group_by(self, key: Literal["sharing"]) -> dict[Sharing, Totals]: ...
+    @overload
+    def group_by(self, key: Literal["kind"]) -> dict[MappingKind, Totals]: ...
     @overload
     def group_by(self, key: Literal["perms", "pathname"]) -> dict[str, Totals]: ...
     @overload

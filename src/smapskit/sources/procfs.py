@@ -45,6 +45,15 @@ def read_file(pid: int, name: str, proc: str | os.PathLike[str] = PROC) -> bytes
         raise_for_oserror(error, pid, name, proc)
 
 
+def read_system_file(name: str, proc: str | os.PathLike[str] = PROC) -> bytes:
+    """Read a file of the machine, such as meminfo; return nothing where it cannot be read."""
+    try:
+        with open(f"{os.fspath(proc)}/{name}", "rb", buffering=0) as file:  # noqa: PTH123
+            return file.readall()
+    except OSError:
+        return b""
+
+
 class ExecDuringRead(ProcessNotFound):
     """The process called exec while it was read: what was read no longer exists."""
 

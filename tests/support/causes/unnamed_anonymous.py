@@ -1,0 +1,12 @@
+"""Map private anonymous memory and write to it: MiB."""
+
+import mmap
+import sys
+
+MIB = 1 << 20
+PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+
+area = mmap.mmap(-1, int(sys.argv[1]) * MIB, PRIVATE)
+area.write(bytes(len(area)))
+print("ready", flush=True)
+sys.stdin.read()

@@ -1,0 +1,368 @@
+"""Whose memory a mapping is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.paths import FIXTURES
+
+import smapskit
+from smapskit import KIND_RULES, KindSource, Mapping, MappingKind
+from smapskit.model.kinds import fold_name, kinds_of, rules_of
+from smapskit.model.mapping import to_columns
+
+
+def process(text: str) -> list[Mapping]:
+    """Return the mappings of a text: `start-end perms {flags} name` per line."""
+    mappings = []
+    for line in filter(str.strip, text.splitlines()):
+        addresses, perms, *rest = line.split(None, 2)
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        name = rest[0] if rest else ""
+        flags = None
+        if name.startswith("{"):
+            codes, _, name = name[1:].partition("}")
+            flags = tuple(codes.split())
+        device = "fe:00" if name.startswith("/usr/") else "00:00"
+        mappings.append(
+            Mapping(
+                start=start,
+                end=end,
+                perms=perms,
+                pathname=name.strip(),
+                device=device,
+                vm_flags=flags,
+            )
+        )
+    return mappings
+
+
+def found(text: str) -> list[str]:
+    """Return `kind/source/owner` of each mapping of a text, without an empty owner."""
+    verdicts = smapskit.kinds(process(text))
+    return ["/".join(filter(None, (v.kind, v.source, v.owner))) for v in verdicts]
+
+
+LIBC = """
+7f0000100000-7f0000128000 r--p /usr/lib/libc.so.6
+7f0000128000-7f00002b0000 r-xp /usr/lib/libc.so.6
+7f00002b0000-7f00002ff000 r--p /usr/lib/libc.so.6
+7f00002ff000-7f0000301000 rw-p /usr/lib/libc.so.6
+"""
+
+
+NAMES = [
+    ("rw-p [heap]", "main heap/kernel"),
+    ("rw-p [stack]", "main stack/kernel"),
+    ("rw-p [stack:1234]", "thread stack/kernel"),
+    ("r-xp [vdso]", "kernel/kernel"),
+    ("--xp [vsyscall]", "kernel/kernel"),
+    ("rw-s /dev/zero (deleted)", "shared memory/kernel"),
+    ("rw-s /SYSV0000002a (deleted)", "shared memory/kernel"),
+    ("rw-s /memfd:anything (deleted)", "shared memory/kernel"),
+    ("rwxs /memfd:anything (deleted)", "JIT code/position"),
+    ("rw-s /memfd:doublemapper (deleted)", "JIT code/name/.NET"),
+    ("r-xs /memfd:jit-cache (deleted)", "JIT code/name/ART"),
+    ("rw-s /memfd:java_heap (deleted)", "JVM heap/name/HotSpot"),
+    ("rw-s /memfd:memory-backend-memfd (deleted)", "guest memory/name"),
+    ("r--p /usr/lib/jvm/lib/server/classes.jsa", "JVM other/name"),
+    ("r-xp /usr/bin/x", "code/kernel"),
+    ("r--p /usr/lib/libicudata.so.72.1", "program data/name"),
+    ("r--p /usr/share/font.ttf", "mapped file/kernel"),
+    ("rw-s /dev/nvidia0", "device memory/kernel/NVIDIA"),
+    ("rw-s anon_inode:i915.gem", "device memory/kernel/DRM"),
+    ("rw-s anon_inode:[perf_event]", "device memory/kernel"),
+    ("rw-p {ht} /anon_hugepage (deleted)", "huge pages/kernel"),
+    ("rw-p [anon: glibc: malloc arena]", "malloc arena/name/glibc"),
+    ("rw-p [anon: glibc: malloc]", "malloc chunk/name/glibc"),
+    ("rw-p [anon: glibc: pthread stack: 1234]", "thread stack/name"),
+    ("rw-p [anon:stack_and_tls:1234]", "thread stack/name"),
+    ("rw-p [anon: Go: heap]", "Go heap/name"),
+    ("---p [anon: Go: heap reservation]", "reserved/name/Go"),
+    ("rw-p [anon: Go: gc bits]", "Go runtime/name"),
+    ("rw-p [anon:tcmalloc_region_NORMAL]", "allocator heap/name/tcmalloc"),
+    ("rw-p [anon:jemalloc_pg]", "allocator heap/name/jemalloc"),
+    ("rw-p [anon:mimalloc]", "allocator heap/name/mimalloc"),
+    ("rw-p [anon:scudo:primary]", "allocator heap/name/scudo"),
+    ("rw-p [anon:.bss]", "bss/name"),
+    ("rwxp [anon:dalvik-jit-code-cache]", "JIT code/name/ART"),
+    ("rw-p [anon:dalvik-main space]", "runtime heap/name/ART"),
+    ("rw-p [anon:OCaml: heap]", "runtime heap/name/OCaml"),
+    ("rw-p [anon:v8]", "JavaScript heap/name/V8"),
+    ("rw-p [anon:guest-ram]", "guest memory/name"),
+    ("rw-p [anon:whatever]", "named anonymous/name"),
+    ("rwxp [anon:whatever]", "JIT code/position"),
+    ("rw-p /dev/zero", "other anonymous/kernel"),
+]
+"""A line without addresses, and what decides it: kind, source and owner."""
+
+
+class TestNames:
+    @pytest.mark.parametrize(("line", "expected"), NAMES)
+    def test_decides(self, line: str, expected: str) -> None:
+        assert found(f"7f0000400000-7f0000500000 {line}") == [expected]
+
+    @pytest.mark.parametrize("name", ["heap", "stack", "vdso", "[heap]", "glibc: malloc arena]"])
+    def test_a_chosen_name_claims_no_more_than_a_name(self, name: str) -> None:
+        (verdict,) = smapskit.kinds(process(f"1000-2000 rw-p [anon:{name}]"))
+        assert verdict.source is KindSource.NAME
+        assert verdict.kind is MappingKind.NAMED
+
+    def test_a_file_named_like_kernel_memory_is_a_file(self) -> None:
+        assert found("1000-2000 rw-p /usr/share/[heap]") == ["mapped file/kernel"]
+
+    def test_data_of_a_program_is_told_from_other_files(self) -> None:
+        assert found(LIBC) == [
+            "program data/kernel",
+            "code/kernel",
+            "program data/kernel",
+            "program data/kernel",
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "folded"),
+        [
+            ("[anon: glibc: pthread stack: 1234]", "[anon: glibc: pthread stack]"),
+            ("[anon:stack_and_tls:99]", "[anon:stack_and_tls]"),
+            ("[anon:stack_and_tls:main]", "[anon:stack_and_tls:main]"),
+            ("[anon:region 0x7f00abcd]", "[anon:region]"),
+            ("[stack:1234]", "[stack]"),
+            ("[anon:mp3]", "[anon:mp3]"),
+            ("[anon:1234]", "[anon]"),
+            ("[heap]", "[heap]"),
+            ("/usr/lib/libc.so.6", "/usr/lib/libc.so.6"),
+            ("", ""),
+        ],
+    )
+    def test_thread_ids_and_addresses_are_folded(self, name: str, folded: str) -> None:
+        assert fold_name(name) == folded
+        (verdict,) = smapskit.kinds(process(f"1000-2000 rw-p {name}"))
+        assert verdict.name == folded
+
+
+ARENA = """
+7f0004000000-7f0004021000 rw-p
+7f0004021000-7f0008000000 ---p
+"""
+
+
+class TestArenas:
+    def test_is_64_mib_of_which_a_part_is_writable(self) -> None:
+        assert found(ARENA) == ["malloc arena/position/glibc", "reserved/position/glibc"]
+
+    def test_may_be_full(self) -> None:
+        text = "7f0004000000-7f0008000000 rw-p"
+        assert found(f"{text} {{rd wr mr mw me nr}}") == ["malloc arena/position/glibc"]
+        assert found(f"{text} {{rd wr mr mw me ac}}") == ["other anonymous/kernel"]
+
+    def test_full_heaps_and_the_next_one_are_one_mapping(self) -> None:
+        text = """
+            7f0004000000-7f000c100000 rw-p {rd wr nr}
+            7f000c100000-7f0010000000 ---p {nr}
+            """
+        assert found(text)[0] == "malloc arena/position/glibc"
+
+    def test_of_32_bit_processes_is_1_mib(self) -> None:
+        assert found(
+            """
+            f7a00000-f7a21000 rw-p
+            f7a21000-f7b00000 ---p
+            """
+        ) == ["malloc arena/position/glibc", "reserved/position/glibc"]
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "7f0004100000-7f0004121000 rw-p\n7f0004121000-7f0008100000 ---p",  # not aligned
+            "7f0004000000-7f0004021000 rw-p\n7f0004021000-7f0007000000 ---p",  # not 64 MiB
+            "7f0004000000-7f0004021000 rw-p\n7f0004022000-7f0008000000 ---p",  # a gap
+            # HotSpot's metaspace: accounted once it is writable, in a reservation that is not.
+            "7f0004000000-7f0004050000 rw-p {rd wr ac}\n7f0004050000-7f0008000000 ---p {nr}",
+            "7f0004000000-7f0004021000 rw-s\n7f0004021000-7f0008000000 ---p",
+        ],
+    )
+    def test_is_not_claimed_for_others(self, text: str) -> None:
+        assert "malloc arena/position/glibc" not in found(text)
+
+    def test_where_overcommit_is_disabled(self) -> None:
+        # The kernel ignores MAP_NORESERVE (mm/mmap.c), so that neither part has `nr`.
+        text = """
+            7f0004000000-7f0004021000 rw-p {rd wr mr mw me ac}
+            7f0004021000-7f0008000000 ---p {mr mw me}
+            """
+        assert found(text)[0] == "malloc arena/position/glibc"
+
+
+STACKS = """
+7f0008001000-7f0008002000 ---p {mr mw me nh}
+7f0008002000-7f0008802000 rw-p {rd wr ac nh}
+7f0008802000-7f0008803000 ---p {mr mw me nh}
+7f0008803000-7f0009003000 rw-p {rd wr ac nh}
+"""
+
+
+class TestThreadStacks:
+    def test_follow_a_guard(self) -> None:
+        assert found(STACKS) == ["guard/position", "thread stack/position"] * 2
+
+    @pytest.mark.parametrize("size_kb", [128, 256, 1008, 1024, 1028, 2048, 8192, 10_240])
+    def test_have_a_usual_size_where_flags_do_not_tell(self, size_kb: int) -> None:
+        guard = 0x4000 if size_kb == 1008 else 0x1000
+        stack = 0x7F0008002000
+        text = f"{stack - guard:x}-{stack:x} ---p\n{stack:x}-{stack + size_kb * 1024:x} rw-p"
+        assert found(text) == ["guard/position", "thread stack/position"]
+
+    def test_of_any_size_are_known_by_the_flag_of_map_stack(self) -> None:
+        text = "7f0008001000-7f0008002000 ---p {nh}\n7f0008002000-7f000800a000 rw-p {ac nh}"
+        assert found(text)[1] == "thread stack/position"
+        assert found(text.replace("ac nh", "ac"))[1] == "other anonymous/kernel"
+
+    def test_with_guard_regions_in_place_of_guard_mappings(self) -> None:
+        # glibc 2.42: each mapping includes its guard; MADV_GUARD_INSTALL sets `gu`.
+        text = """
+            7f0008000000-7f0008801000 rw-p {rd wr mr mw me ac nh gu}
+            7f0009000000-7f0009801000 rw-p {rd wr mr mw me ac nh gu}
+            7f000a000000-7f000a801000 rw-p {rd wr mr mw me ac nh}
+            """
+        assert found(text) == ["thread stack/position"] * 2 + ["other anonymous/kernel"]
+
+    def test_need_a_guard_directly_before(self) -> None:
+        text = "7f0008000000-7f0008001000 ---p\n7f0008002000-7f0008802000 rw-p"
+        assert found(text) == ["guard/kernel", "other anonymous/kernel"]
+        text = "7f0007000000-7f0008002000 ---p\n7f0008002000-7f0008802000 rw-p"
+        assert found(text) == ["reserved/kernel", "other anonymous/kernel"]
+
+    def test_two_hundred_are_one_group(self) -> None:
+        names = "".join(
+            f"{0x7F0000000000 + n * 0x1000000:x}-{0x7F0000000000 + n * 0x1000000 + 0x800000:x} "
+            f"rw-p [anon: glibc: pthread stack: {n + 1}]\n"
+            for n in range(200)
+        )
+        verdicts = smapskit.kinds(process(names))
+        assert {(v.kind, v.name) for v in verdicts} == {
+            (MappingKind.THREAD_STACK, "[anon: glibc: pthread stack]")
+        }
+        groups = smapskit.group_by(process(names), "kind")
+        assert {kind: total.count for kind, total in groups.items()} == {
+            MappingKind.THREAD_STACK: 200
+        }
+
+
+GO = """
+c000000000-c000400000 rw-p
+c000400000-c004000000 ---p
+"""
+JAVA_HEAP = """
+687400000-687c00000 rw-p
+687c00000-7ff800000 ---p
+"""
+JVM = """
+7f0000100000-7f0000200000 r-xp /usr/lib/jvm/lib/server/libjvm.so
+7f0af0000000-7f0af0080000 rw-p
+7f0af0080000-7f0af0400000 ---p
+"""
+NODE = """
+00400000-02600000 r-xp /usr/bin/node
+5e383480000-5e3834c0000 rw-p
+"""
+
+
+class TestPositions:
+    def test_bss_follows_writable_data_of_a_program(self) -> None:
+        assert found(LIBC + "7f0000301000-7f000030e000 rw-p")[-1] == "bss/position"
+        assert found(LIBC + "7f0000302000-7f000030e000 rw-p")[-1] == "other anonymous/kernel"
+        assert found(LIBC + "7f0000301000-7f0040301000 rw-p")[-1] == "other anonymous/kernel"
+
+    def test_memory_after_a_mapped_file_is_not_bss(self) -> None:
+        text = "7f0000300000-7f0000301000 rw-p /usr/share/x\n7f0000301000-7f000030e000 rw-p"
+        assert found(text) == ["mapped file/kernel", "other anonymous/kernel"]
+
+    def test_generated_code_is_executable_without_a_file(self) -> None:
+        assert found("7f0000400000-7f0000500000 rwxp") == ["JIT code/position"]
+        assert found("7f0000400000-7f0000500000 r-xp") == ["JIT code/position"]
+
+    def test_the_heap_of_go_begins_at_a_fixed_address(self) -> None:
+        assert found(GO) == ["Go heap/position", "reserved/kernel"]
+        assert found("c000400000-c000800000 rw-p") == ["other anonymous/kernel"]
+
+    def test_the_java_heap_is_at_low_addresses_of_a_jvm(self) -> None:
+        assert found(JAVA_HEAP + JVM) == [
+            "JVM heap/position",
+            "reserved/kernel",
+            "code/kernel",
+            "JVM other/guess",
+            "reserved/kernel",
+        ]
+        assert found(JAVA_HEAP)[0] == "other anonymous/kernel"
+
+    def test_pages_of_v8_are_aligned(self) -> None:
+        assert found(NODE) == ["code/kernel", "JavaScript heap/position/V8"]
+        assert found(NODE.replace("node", "nodes"))[1] == "other anonymous/kernel"
+
+    def test_no_row_of_the_table_is_hidden_by_those_before_it(self) -> None:
+        texts = [f"7f0000400000-7f0000500000 {line}" for line, _ in NAMES]
+        bss = LIBC + "7f0000301000-7f000030e000 rw-p\n7f000030e000-7f000030f000 ---p"
+        texts += [ARENA, STACKS, GO, JAVA_HEAP + JVM, NODE, bss]
+        texts += ["7f0000400000-7f0000500000 r--p [ anon ]", "7f0000400000-7f0000500000 rwxp"]
+        decided = {int(rule) for text in texts for rule in rules_of([to_columns(process(text))])}
+        assert [rule for at, rule in enumerate(KIND_RULES) if at not in decided] == []
+
+
+class TestKinds:
+    def test_of_nothing(self) -> None:
+        assert smapskit.kinds([]) == []
+        assert smapskit.group_by([], "kind") == {}
+
+    def test_of_addresses_that_no_kernel_has(self) -> None:
+        mappings = [Mapping(start=0, end=1 << 70, perms="rw-p")]
+        assert [v.kind for v in smapskit.kinds(mappings)] == [MappingKind.OTHER_ANONYMOUS]
+
+    def test_groups_have_the_sums_of_their_mappings(self, process_folder: Path) -> None:
+        snapshot = smapskit.load(process_folder / "smaps.txt")
+        verdicts = smapskit.kinds(snapshot)
+        groups = snapshot.group_by("kind")
+        assert groups == smapskit.group_by(snapshot, "kind")
+        assert sum(total.count for total in groups.values()) == len(snapshot)
+        for kind, total in groups.items():
+            members = [m for m, v in zip(snapshot, verdicts, strict=True) if v.kind is kind]
+            assert total == smapskit.totals(members)
+
+    def test_do_not_depend_on_where_the_columns_are_cut(self, process_folder: Path) -> None:
+        snapshot = smapskit.load(process_folder / "smaps.txt")
+        whole = [v.kind for v in smapskit.kinds(snapshot)]
+        cut = [snapshot.mappings[at : at + 3] for at in range(0, len(snapshot), 3)]
+        parts = [to_columns(mappings) for mappings in cut]
+        assert [kind for part in kinds_of(parts) for kind in part] == whole
+        assert rules_of([]).tolist() == []
+
+    def test_of_pmap_are_those_of_smaps_where_pmap_tells(self, process_folder: Path) -> None:
+        """The longest layout of pmap has every field but the words in brackets."""
+        smaps = smapskit.load(process_folder / "smaps.txt")
+        pmap = smapskit.load(process_folder / "pmap-XXp.txt")
+        assert [v.kind for v in smapskit.kinds(pmap)] == [v.kind for v in smapskit.kinds(smaps)]
+
+    def test_of_a_short_pmap_table(self, process_folder: Path) -> None:
+        verdicts = smapskit.kinds(smapskit.load(process_folder / "pmap-x.txt"))
+        unknown = [v for v in verdicts if v.kind is MappingKind.UNKNOWN]
+        assert all(v.source is KindSource.GUESS for v in unknown)
+        assert {MappingKind.MAIN_STACK, MappingKind.CODE} <= {v.kind for v in verdicts}
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind", "count"),
+    [
+        ("java", MappingKind.THREAD_STACK, 18),
+        ("java", MappingKind.MALLOC_ARENA, 15),
+        ("java", MappingKind.JVM_HEAP, 4),
+        ("node", MappingKind.THREAD_STACK, 6),
+        ("node", MappingKind.MALLOC_ARENA, 1),
+        ("node", MappingKind.JAVASCRIPT_HEAP, 19),
+        ("postgres", MappingKind.SHARED_MEMORY, 3),
+        ("all_mapping_kinds", MappingKind.THREAD_STACK, 1),
+        ("all_mapping_kinds", MappingKind.MALLOC_ARENA, 1),
+    ],
+)
+def test_captures(folder: str, kind: MappingKind, count: int) -> None:
+    groups = smapskit.load(FIXTURES / folder / "smaps.txt").group_by("kind")
+    assert groups[kind].count == count
