@@ -28,6 +28,8 @@ class Subject(enum.StrEnum):
     """Two snapshots of one process."""
     RECORDING = "recording"
     """Sums over time."""
+    OOM_REPORT = "oom-report"
+    """A report of the kernel that memory ran out."""
 
 
 @attrs.frozen
@@ -43,6 +45,8 @@ class Evidence:
     severity: Severity | None = None
     """In place of the declared one."""
     confidence: Confidence | None = None
+    """In place of the declared one."""
+    advice: str = ""
     """In place of the declared one."""
 
 
@@ -90,7 +94,7 @@ class Rule:
             figures=evidence.figures,
             mappings=tuple(by_size),
             meaning=f"{evidence.detail} {self.meaning}".strip(),
-            advice=self.advice,
+            advice=evidence.advice or self.advice,
             confidence=evidence.confidence or self.confidence,
             disproof=self.disproof,
             size=evidence.size,

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError, Unsupported
+from smapskit.formats import oom
 from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.read import parse_pmaps
 from smapskit.formats.smaps.grammar import FIELD, HEADER
 from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
 from smapskit.model.mapping import Rollup
+from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
 from smapskit.text import decode, encode
 
@@ -54,6 +56,7 @@ _FOREIGN_FORMATS: Final = (
     (re.compile(rb"memory map|.*[0-9a-f]{8}'[0-9a-f]{8}"), "a tombstone's memory map"),
     (re.compile(rb"MemTotal:"), "/proc/meminfo"),
     (re.compile(rb"Name:\t.*\nUmask:"), "/proc/PID/status"),
+    (re.compile(rb"(?:<\d+>)?\[ *\d+\.\d{6}\] "), "a kernel log without an OOM report"),
 )
 """Formats that are easily mistaken for smaps or pmap: the pattern of a line, and the name."""
 
@@ -103,6 +106,9 @@ def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Sn
     if format_ == "smaps_rollup":
         msg = "expected mappings, got smaps_rollup, which contains sums: load_rollup reads it"
         raise ParseError(msg, name)
+    if format_ == "oom_report":
+        msg = "expected mappings, got an OOM report: smapskit explain and load_oom_reports read it"
+        raise ParseError(msg, name)
     return parse_pmaps(data, source=name, strict=strict)
 
 
@@ -140,9 +146,46 @@ def load_rollup_all(
     return parse_rollup_all(data, source=name, strict=strict)
 
 
+def load_oom_reports(
+    source: Source,
+    *,
+    strict: bool = True,
+    page_size: int | None = None,
+    limit: int | None = None,
+) -> list[OomReport]:
+    """
+    Read the OOM reports of a saved kernel log, such as the output of dmesg or journalctl.
+
+    Args:
+        source: as in `load`.
+        strict: as in `parse_oom_report`.
+        page_size: as in `parse_oom_report`.
+        limit: as in `load`.
+
+    Returns:
+        The reports in the order of the log, at least one.
+    """
+    data, name = _read(source, limit)
+    return oom.parse_oom_report_all(data, source=name, strict=strict, page_size=page_size)
+
+
+def load_explainable(
+    source: Source, *, limit: int | None = None
+) -> list[Snapshot] | list[OomReport]:
+    """
+    Read what `explain` accepts: the snapshots of a capture, or the OOM reports of a kernel log.
+
+    Truncated reports are read, with notes: a kernel log often begins within one.
+    """
+    data, name = _read(source, limit)
+    if detect_format(data, source=name) == "oom_report":
+        return oom.parse_oom_report_all(data, source=name, strict=False)
+    return _snapshots(data, name)
+
+
 def detect_format(data: bytes, *, source: str | None = None) -> str:
     """
-    Return what a text is: "smaps", "smaps_rollup", "maps" or "pmap".
+    Return what a text is: "smaps", "smaps_rollup", "maps", "pmap" or "oom_report".
 
     Raises:
         ParseError: it is the text of another program, which is named if it is known.
@@ -154,6 +197,8 @@ def detect_format(data: bytes, *, source: str | None = None) -> str:
             if header[7] == b"[rollup]":
                 return "smaps_rollup"
             return "smaps" if FIELD.fullmatch(following) and not HEADER.match(following) else "maps"
+    if oom.REPORT.search(data):  # after any number of other messages
+        return "oom_report"
     for pattern, name in _FOREIGN_FORMATS:
         if any(pattern.match(line) for line in lines[:20]) or pattern.match(head):
             msg = f"expected smaps, maps or the output of pmap, got {name}"
