@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import diff, plot, record, show, system
+from smapskit.cli import diff, explain, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.mapping import KernelField, Mapping, Rollup, Usage, kernel_fields
@@ -41,7 +41,7 @@ html_theme = "furo"
 html_title = f"smapskit {version}"
 today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
-html_extra_path = ["schema.json", "schema-system.json"]
+html_extra_path = ["schema.json", "schema-explain.json", "schema-system.json"]
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
@@ -117,6 +117,7 @@ def _help() -> str:
         "Tables, groups, JSON, CSV": show,
         "All processes": system,
         "Differences": diff,
+        "Findings": explain,
         "Recordings": record,
         "Plots": plot,
     }

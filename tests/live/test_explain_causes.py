@@ -24,7 +24,6 @@ from support.paths import RECORDED
 from support.subjects import Start
 
 import smapskit
-
 from smapskit.analysis.rules import RULES, Subject
 
 pytestmark = needs_linux

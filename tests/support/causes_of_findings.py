@@ -110,7 +110,7 @@ OF_DIFFERENCE = (
     Cause("thread-growth", "40", "4"),
     Cause("mapping-growth", "1200", "40"),
     Cause("copy-on-write", "32", "1"),
-    Cause("swapped-out", "64", "4", program="swapped", requires="swap"),
+    Cause("swapped-out", "64", "4", requires="swap"),
 )
 OF_RECORDING = (
     Cause("steady-growth", "1024", "1"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.paths import FIXTURES
+from support.paths import FIXTURES, RUNTIMES
 
 import smapskit
 from smapskit import KIND_RULES, KindSource, Mapping, MappingKind
 from smapskit.model.kinds import fold_name, kinds_of, rules_of
 from smapskit.model.mapping import to_columns
+
+RUNTIME_CAPTURES: dict[str, Any] = json.loads((RUNTIMES / "index.json").read_text())["captures"]
 
 
 def process(text: str) -> list[Mapping]:
@@ -64,6 +68,7 @@ NAMES = [
     ("rwxs /memfd:anything (deleted)", "JIT code/position"),
     ("rw-s /memfd:doublemapper (deleted)", "JIT code/name/.NET"),
     ("r-xs /memfd:jit-cache (deleted)", "JIT code/name/ART"),
+    ("rw-s /memfd:vmem (deleted)", "JIT code/name/BEAM"),
     ("rw-s /memfd:java_heap (deleted)", "JVM heap/name/HotSpot"),
     ("rw-s /memfd:memory-backend-memfd (deleted)", "guest memory/name"),
     ("r--p /usr/lib/jvm/lib/server/classes.jsa", "JVM other/name"),
@@ -218,6 +223,15 @@ class TestThreadStacks:
         assert found(text)[1] == "thread stack/position"
         assert found(text.replace("ac nh", "ac"))[1] == "other anonymous/kernel"
 
+    def test_smaller_ones_are_for_signals(self) -> None:
+        text = "7f0008001000-7f0008002000 ---p {nh}\n7f0008002000-7f0008004000 rw-p {ac nh}"
+        assert found(text) == ["guard/position", "signal stack/position"]
+
+    def test_sizes_do_not_tell_where_flags_do(self) -> None:
+        text = "7f0007001000-7f0007002000 ---p\n7f0007002000-7f0007102000 rw-p {ac}\n"
+        assert found(text)[1] == "thread stack/position"
+        assert found(text + STACKS)[1] == "other anonymous/kernel"
+
     def test_with_guard_regions_in_place_of_guard_mappings(self) -> None:
         # glibc 2.42: each mapping includes its guard; MADV_GUARD_INSTALL sets `gu`.
         text = """
@@ -268,11 +282,68 @@ NODE = """
 """
 
 
+GO_ELSEWHERE = """
+202e18000000-202e1b400000 ---p
+202e1b400000-202e20800000 rw-p
+202e20800000-202e24000000 ---p
+7fd9681be000-7fd968500000 rw-p
+7fd96a600000-7fd97e65c000 ---p
+7fd97e65c000-7fd97e65d000 rw-p
+7fd97e65d000-7fd99e65c000 ---p
+7fd99e65c000-7fd99e65d000 rw-p
+7fd99e65d000-7fd9ace0b000 ---p
+7fd9ace0b000-7fd9ace0c000 rw-p
+7fd9ace0c000-7fd9aeb01000 ---p
+"""
+ASAN = """
+7fff7000-8fff7000 rw-p {nr}
+8fff7000-2008fff7000 ---p {nr}
+2008fff7000-10007fff8000 rw-p {nr}
+602000000000-602000010000 rw-p {ac}
+602000010000-602e00000000 ---p {nr}
+"""
+BLOCK = "7f0000400000-7f0000600000 rw-p"
+UNACCOUNTED = "7f0000400000-7f0000480000 rw-p {rd wr mr mw me nr}"
+PROGRAMS = [
+    ("lib/libjvm.so", "687400000-687c00000 rw-p", "JVM heap/position"),
+    ("lib/libj9vm29.so", "687400000-687c00000 rw-p", "JVM heap/position"),
+    (
+        "lib/libjvm.so",
+        "7f0000400000-7f0000410000 rw-p\n7f0000410000-7f0000500000 ---p",
+        "JVM other/guess",
+    ),
+    ("bin/node", UNACCOUNTED, "JavaScript heap/position/V8"),
+    ("bin/node", UNACCOUNTED.replace("7f0000400000", "7f0000401000"), "JavaScript heap/guess/V8"),
+    ("lib/libxul.so", "bb3d3b00000-bb3d3c00000 rw-p", "JavaScript heap/guess/SpiderMonkey"),
+    ("lib/libxul.so", BLOCK, "allocator heap/guess/mozjemalloc"),
+    ("bin/chromium", "f3400004000-f34001f4000 rw-p {ac}", "allocator heap/guess/PartitionAlloc"),
+    ("bin/qemu-system-x86_64", BLOCK + " {dc ac hg mg}", "guest memory/position"),
+    ("lib/libjemalloc.so.2", UNACCOUNTED, "allocator heap/guess/jemalloc"),
+    ("bin/redis-server", UNACCOUNTED, "allocator heap/guess/jemalloc"),
+    ("lib/libtcmalloc_minimal.so.4", BLOCK, "allocator heap/guess/tcmalloc"),
+    ("lib/libmimalloc.so.2.0", UNACCOUNTED, "allocator heap/guess/mimalloc"),
+    ("lib/libasan.so.8.0.0", BLOCK, "allocator heap/guess/AddressSanitizer"),
+    ("lib/ld-musl-x86_64.so.1", BLOCK, "allocator heap/guess/musl"),
+    ("lib/x86_64-linux-musl/libc.so", BLOCK, "allocator heap/guess/musl"),
+    ("bin/python3.12", BLOCK, "runtime heap/guess/CPython"),
+    ("lib/libpython3.12.so.1.0", BLOCK, "runtime heap/guess/CPython"),
+    ("bin/php8.2", BLOCK, "runtime heap/guess/PHP"),
+    ("lib/libcoreclr.so", BLOCK, "runtime heap/guess/.NET"),
+    ("lib/erlang/bin/beam.smp", BLOCK, "runtime heap/guess/BEAM"),
+    ("lib/libruby-3.1.so.3.1.2", BLOCK, "runtime heap/guess/Ruby"),
+    ("bin/mono-sgen", BLOCK, "runtime heap/guess/Mono"),
+    ("bin/luajit", BLOCK, "runtime heap/guess/LuaJIT"),
+    ("lib/libc.so.6", BLOCK, "malloc chunk/guess/glibc"),
+    ("lib/libc.so.6", "7f0004000000-7f0008000000 rw-p {ac}", "malloc arena/guess/glibc"),
+]
+"""A mapped program or library, a mapping, and what it is in such a process."""
+
+
 class TestPositions:
     def test_bss_follows_writable_data_of_a_program(self) -> None:
         assert found(LIBC + "7f0000301000-7f000030e000 rw-p")[-1] == "bss/position"
         assert found(LIBC + "7f0000302000-7f000030e000 rw-p")[-1] == "other anonymous/kernel"
-        assert found(LIBC + "7f0000301000-7f0040301000 rw-p")[-1] == "other anonymous/kernel"
+        assert found(LIBC + "7f0000301000-7f0040301000 rw-p")[-1] != "bss/position"
 
     def test_memory_after_a_mapped_file_is_not_bss(self) -> None:
         text = "7f0000300000-7f0000301000 rw-p /usr/share/x\n7f0000301000-7f000030e000 rw-p"
@@ -300,10 +371,53 @@ class TestPositions:
         assert found(NODE) == ["code/kernel", "JavaScript heap/position/V8"]
         assert found(NODE.replace("node", "nodes"))[1] == "other anonymous/kernel"
 
+    def test_the_heap_of_go_may_be_elsewhere(self) -> None:
+        """Go 1.26 and later begins it at a random address."""
+        assert found(GO_ELSEWHERE)[1] == "Go heap/position"
+        assert found(GO_ELSEWHERE)[3] == "Go runtime/guess"
+        without_summaries = "\n".join(GO_ELSEWHERE.splitlines()[:4])
+        assert found(without_summaries)[1] == "other anonymous/kernel"
+
+    @pytest.mark.parametrize(("program", "mapping", "expected"), PROGRAMS)
+    def test_programs_and_libraries_decide_what_is_left(
+        self, program: str, mapping: str, expected: str
+    ) -> None:
+        text = f"7f00f0000000-7f00f0010000 r-xp /usr/{program}\n{mapping}"
+        assert expected in found(text)
+        deleted = text.replace(program, f"{program} (deleted)")
+        assert expected in found(deleted)
+        other = text.replace(f"/usr/{program}", "/usr/bin/other")
+        assert expected not in found(other)
+        mapped_only = text.replace("r-xp", "r--p")
+        assert expected not in found(mapped_only)
+
+    def test_large_blocks_of_glibc_are_a_guess(self) -> None:
+        block = "7f0000400000-7f0000421000 rw-p"
+        assert found(LIBC + block)[-1] == "malloc chunk/guess/glibc"
+        small = "7f0000400000-7f0000420000 rw-p"  # 128 KiB: without malloc's header
+        assert found(LIBC + small)[-1] == "other anonymous/kernel"
+        far = "00400000000-00500000000 rw-p\n"  # an address that mmap does not choose
+        assert found(far + LIBC)[0] == "other anonymous/kernel"
+        readable = "7f0000400000-7f0000421000 r--p"
+        assert found(LIBC + readable)[-1] == "other anonymous/kernel"
+
+    def test_address_sanitizer(self) -> None:
+        assert [text for text in found(ASAN) if "reserved" not in text] == [
+            "sanitizer shadow/position/AddressSanitizer",
+            "sanitizer shadow/position/AddressSanitizer",
+            "allocator heap/position/AddressSanitizer",
+        ]
+        elsewhere = ASAN.replace("7fff7000-8fff7000", "7fff8000-8fff7000")
+        assert {text for text in found(elsewhere) if "reserved" not in text} == {
+            "other anonymous/kernel"
+        }
+
     def test_no_row_of_the_table_is_hidden_by_those_before_it(self) -> None:
         texts = [f"7f0000400000-7f0000500000 {line}" for line, _ in NAMES]
         bss = LIBC + "7f0000301000-7f000030e000 rw-p\n7f000030e000-7f000030f000 ---p"
-        texts += [ARENA, STACKS, GO, JAVA_HEAP + JVM, NODE, bss]
+        texts += [ARENA, STACKS, GO, GO_ELSEWHERE, JAVA_HEAP + JVM, NODE, ASAN, bss]
+        texts += ["1000-2000 ---p {nh}\n2000-4000 rw-p {ac nh}"]
+        texts += [f"7f00f0000000-7f00f0010000 r-xp /usr/{p}\n{text}" for p, text, _ in PROGRAMS]
         texts += ["7f0000400000-7f0000500000 r--p [ anon ]", "7f0000400000-7f0000500000 rwxp"]
         decided = {int(rule) for text in texts for rule in rules_of([to_columns(process(text))])}
         assert [rule for at, rule in enumerate(KIND_RULES) if at not in decided] == []
@@ -349,6 +463,120 @@ class TestKinds:
         assert {MappingKind.MAIN_STACK, MappingKind.CODE} <= {v.kind for v in verdicts}
 
 
+LABELS = {
+    "main-malloc": {MappingKind.MAIN_HEAP, MappingKind.ALLOCATOR},
+    "large-malloc": {MappingKind.MALLOC_CHUNK, MappingKind.ALLOCATOR, MappingKind.MAIN_HEAP},
+    "thread-malloc": {MappingKind.MALLOC_ARENA, MappingKind.ALLOCATOR, MappingKind.MAIN_HEAP},
+    "main-stack": {MappingKind.MAIN_STACK},
+    "thread-stack": {MappingKind.THREAD_STACK},
+    "bss": {MappingKind.BSS, MappingKind.PROGRAM_DATA},
+    "java-heap": {MappingKind.JVM_HEAP},
+    "code-heap": {MappingKind.JIT_CODE},
+    "heap": {MappingKind.GO_HEAP},
+    "small-object": {MappingKind.RUNTIME_HEAP},
+    "large-object": {MappingKind.MALLOC_ARENA, MappingKind.RUNTIME_HEAP},
+    "array": {MappingKind.MALLOC_CHUNK},
+    "small-array": {MappingKind.MAIN_HEAP},
+    "object": {MappingKind.RUNTIME_HEAP, MappingKind.MAIN_HEAP},
+}
+"""What the addresses may be that the programs of the captures printed."""
+STACKS_OF = {
+    "glibc-2.43": (1, "adjacent stacks with guard regions are one mapping"),
+    "musl": (7, "the kernel joined the stack of a thread with memory above it"),
+    "go-1.19": (0, "the stacks of goroutines are in Go's heap"),
+    "go-1.27": (0, "the stacks of goroutines are in Go's heap"),
+    "ruby": (40, "32 stacks are of fibers"),
+    "ruby-yjit": (40, "32 stacks are of fibers"),
+    "firefox": (82, "glibc keeps the stacks of ended threads"),
+    "firefox-content": (38, "glibc keeps the stacks of ended threads"),
+}
+"""Captures in which there is not one mapping for the stack of each thread, and why."""
+
+
+@pytest.mark.parametrize("name", RUNTIME_CAPTURES)
+class TestRuntimes:
+    def test_most_memory_has_a_kind(self, name: str) -> None:
+        snapshot = smapskit.load(RUNTIMES / f"{name}.smaps.gz")
+        groups = snapshot.group_by("kind")
+        assert MappingKind.UNKNOWN not in groups
+        other = groups.get(MappingKind.OTHER_ANONYMOUS)
+        named = 1 - (other.rss or 0) / (snapshot.totals().rss or 1) if other else 1
+        assert named > 0.995
+
+    def test_addresses_that_the_program_printed_have_their_kind(self, name: str) -> None:
+        snapshot = smapskit.load(RUNTIMES / f"{name}.smaps.gz")
+        for label, addresses in RUNTIME_CAPTURES[name]["known"].items():
+            found = {kind_at(snapshot, address) for address in addresses}
+            if (name, label) == ("musl", "thread-stack"):  # see STACKS_OF
+                found -= {MappingKind.ALLOCATOR}
+            assert found <= LABELS[label], label
+
+    def test_each_thread_has_a_stack(self, name: str) -> None:
+        snapshot = smapskit.load(RUNTIMES / f"{name}.smaps.gz")
+        capture = RUNTIME_CAPTURES[name]
+        groups = snapshot.group_by("kind")
+        stacks = groups[MappingKind.THREAD_STACK].count if "thread stack" in groups else 0
+        expected, _ = STACKS_OF.get(name, (capture["threads"] - 1, ""))
+        assert stacks == expected
+        assert groups[MappingKind.MAIN_STACK].count == 1
+        at = {kind_at(snapshot, address) for address in capture["stack_pointers"]}
+        at -= {MappingKind.MAIN_STACK, MappingKind.THREAD_STACK}
+        in_heap = {"go-1.19": MappingKind.GO_HEAP, "go-1.27": MappingKind.GO_HEAP}
+        in_heap["musl"] = MappingKind.ALLOCATOR
+        assert at == ({in_heap[name]} if name in in_heap else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "owner"),
+    [
+        ("asan", MappingKind.SHADOW_MEMORY, "AddressSanitizer"),
+        ("chromium-browser", MappingKind.ALLOCATOR, "PartitionAlloc"),
+        ("chromium-renderer", MappingKind.JAVASCRIPT_HEAP, "V8"),
+        ("cpython", MappingKind.RUNTIME_HEAP, "CPython"),
+        ("dotnet", MappingKind.RUNTIME_HEAP, ".NET"),
+        ("erlang", MappingKind.RUNTIME_HEAP, "BEAM"),
+        ("firefox", MappingKind.ALLOCATOR, "mozjemalloc"),
+        ("firefox", MappingKind.JAVASCRIPT_HEAP, "SpiderMonkey"),
+        ("jemalloc", MappingKind.ALLOCATOR, "jemalloc"),
+        ("jvm-z", MappingKind.JVM_HEAP, "HotSpot"),
+        ("luajit", MappingKind.RUNTIME_HEAP, "LuaJIT"),
+        ("mimalloc", MappingKind.ALLOCATOR, "mimalloc"),
+        ("mono", MappingKind.RUNTIME_HEAP, "Mono"),
+        ("musl", MappingKind.ALLOCATOR, "musl"),
+        ("node", MappingKind.JAVASCRIPT_HEAP, "V8"),
+        ("php", MappingKind.RUNTIME_HEAP, "PHP"),
+        ("qemu", MappingKind.GUEST_MEMORY, ""),
+        ("redis", MappingKind.ALLOCATOR, "jemalloc"),
+        ("ruby", MappingKind.RUNTIME_HEAP, "Ruby"),
+    ],
+)
+def test_the_owner_of_most_memory_of_a_kind(name: str, kind: MappingKind, owner: str) -> None:
+    snapshot = smapskit.load(RUNTIMES / f"{name}.smaps.gz")
+    rss = {True: 0, False: 0}
+    for mapping, verdict in zip(snapshot, smapskit.kinds(snapshot), strict=True):
+        if verdict.kind is kind:
+            rss[verdict.owner == owner] += mapping.rss or 0
+    assert rss[True] > 1_000
+    assert rss[True] > 10 * rss[False]
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("glibc", 8), ("glibc-arenas-2", 1), ("glibc-2.43", 8), ("rust", 8), ("cpython", 8)],
+)
+def test_arenas_of_captures(name: str, count: int) -> None:
+    """Eight threads call malloc, in one capture with at most one arena beside the main one."""
+    groups = smapskit.load(RUNTIMES / f"{name}.smaps.gz").group_by("kind")
+    assert groups[MappingKind.MALLOC_ARENA].count == count
+
+
+def kind_at(snapshot: smapskit.Snapshot, address: str) -> MappingKind:
+    at = int(address, 16)
+    verdicts = smapskit.kinds(snapshot)
+    (kind,) = (v.kind for m, v in zip(snapshot, verdicts, strict=True) if m.start <= at < m.end)
+    return kind
+
+
 @pytest.mark.parametrize(
     ("folder", "kind", "count"),
     [
@@ -357,7 +585,7 @@ class TestKinds:
         ("java", MappingKind.JVM_HEAP, 4),
         ("node", MappingKind.THREAD_STACK, 6),
         ("node", MappingKind.MALLOC_ARENA, 1),
-        ("node", MappingKind.JAVASCRIPT_HEAP, 19),
+        ("node", MappingKind.JAVASCRIPT_HEAP, 20),
         ("postgres", MappingKind.SHARED_MEMORY, 3),
         ("all_mapping_kinds", MappingKind.THREAD_STACK, 1),
         ("all_mapping_kinds", MappingKind.MALLOC_ARENA, 1),

@@ -71,9 +71,7 @@ def _cache_growth(compared: Comparison, limits: Limits) -> Evidence | None:
     return Evidence(
         clean,
         (kb("growth", growth), kb("clean", clean)),
-        compared.changed_mappings(
-            MappingKind.MAPPED_FILE, MappingKind.CODE, MappingKind.PROGRAM_DATA
-        ),
+        compared.changed_mappings(MappingKind.MAPPED_FILE),
     )
 
 
@@ -180,7 +178,7 @@ def _copy_on_write(compared: Comparison, limits: Limits) -> Evidence | None:
     "though the process freed nothing.",
     advice="See the finding swapped: find out which process uses the memory "
     "(smapskit explain --all).",
-    disproof="None: the kernel reports it.",
+    disproof="Nothing: the kernel reports it.",
     needs=("swap",),
 )
 def _swapped_out(compared: Comparison, limits: Limits) -> Evidence | None:
@@ -206,7 +204,7 @@ def _swap(part: Part) -> int:
 
 
 def _clean_file(part: Part) -> int:
-    files = part.of_backing(Backing.FILE)
+    files = part.of_kind(MappingKind.MAPPED_FILE)
     return files.sum("shared_clean") + files.sum("private_clean")
 
 

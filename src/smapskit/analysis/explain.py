@@ -16,7 +16,7 @@ from smapskit.analysis import (  # noqa: F401  each adds its rules to RULES
 )
 from smapskit.analysis.context import Context
 from smapskit.analysis.findings import Finding
-from smapskit.analysis.rules import RULES, Rule, Subject
+from smapskit.analysis.rules import RULES, Rule, Subject, check_id
 from smapskit.analysis.series import Course, RecordingLike
 from smapskit.analysis.view import Comparison, Process
 from smapskit.model.diff import Difference
@@ -86,10 +86,8 @@ def examine(
         ignore: as in `explain`.
         is_machine: check only the rules for a whole machine.
     """
-    unknown = set(ignore) - set(RULES)
-    if unknown:
-        msg = f"expected the id of a finding, got {min(unknown)!r}; known are {', '.join(RULES)}"
-        raise ValueError(msg)
+    for id_ in ignore:
+        check_id(id_)
     known = context or Context()
     wanted, view = _prepare(subject, known)
     findings: list[Finding] = []

@@ -91,7 +91,7 @@ def _stack_limit(process: Process, limits: Limits) -> Evidence | None:
     "space, not memory: what is only reserved counts in full.",
     advice="Raise or remove the limit (ulimit -v), and limit memory with a cgroup instead. Or "
     "reserve less: see the finding reserved.",
-    disproof="None: the kernel enforces this limit.",
+    disproof="Nothing: the kernel enforces this limit.",
     needs_context=("address_space_limit",),
 )
 def _address_space_limit(process: Process, limits: Limits) -> Evidence | None:
@@ -132,8 +132,8 @@ def _executable_stack(process: Process, _limits: Limits) -> Evidence | None:
     "writable-executable",
     confidence=Confidence.POSSIBLE,
     title="{size} of memory is writable and executable at the same time, in {mappings}.",
-    condition="a mapping has the permissions w and x, and is no stack and no JIT code of a "
-    "runtime that is known to have a JIT",
+    condition="a mapping that is no stack has the permissions w and x, and the process has no "
+    "program or library that is known to generate code (JVM, V8, .NET, PyPy, ...)",
     meaning="Code can be changed while it runs. An error in the program can be used to write code "
     "and run it. Runtimes that compile at run time (JIT) do this for speed; other programs have no "
     "reason to.",
@@ -145,12 +145,12 @@ def _executable_stack(process: Process, _limits: Limits) -> Evidence | None:
     machine_title="Processes with memory that is writable and executable",
 )
 def _writable_executable(process: Process, _limits: Limits) -> Evidence | None:
-    has_jit = _has_jit(process)
+    if _has_jit(process):
+        return None
     both = process.where(
         lambda row: (
             row.mapping.perms.write
             and row.mapping.perms.execute
-            and not (row.kind is MappingKind.JIT_CODE and has_jit)
             and row.kind not in (MappingKind.MAIN_STACK, MappingKind.THREAD_STACK)
             and row.backing is not Backing.DEVICE
         )
@@ -169,8 +169,8 @@ def _writable_executable(process: Process, _limits: Limits) -> Evidence | None:
     "executable-memfd",
     confidence=Confidence.POSSIBLE,
     title="The process runs code from memory that is not a file on any disk: {size}.",
-    condition="an executable mapping is of shared memory (memfd, /dev/shm) and is no JIT code of a "
-    "known runtime",
+    condition="an executable mapping is of shared memory (memfd, /dev/shm), and the process has no "
+    "program or library that is known to generate code (JVM, V8, .NET, PyPy, ...)",
     meaning="Code that was never on a disk is what malware without files looks like. Container "
     "runtimes (runc) and some JIT compilers do it too.",
     advice="Look at the name of the memfd and at the program: ls -l /proc/PID/exe. If it is not "

@@ -216,7 +216,8 @@ def _split_pairs(process: Process) -> Iterator[tuple[Row, Row]]:
     needs=("rss",),
 )
 def _shared_memory(process: Process, limits: Limits) -> Evidence | None:
-    shared = process.of_backing(Backing.SHMEM)
+    # Not the heap of a JVM (ZGC) or the memory of a guest, though it is a memfd.
+    shared = process.of_backing(Backing.SHMEM).of_kind(MappingKind.SHARED_MEMORY)
     if shared.rss < limits["rss"] or shared.rss <= limits["share"] * process.rss:
         return None
     figures = (
@@ -288,7 +289,7 @@ def _device_memory(process: Process, limits: Limits) -> Evidence | None:
     "RSS.",
     advice="Add it to RSS to get what the process uses. Check with HugePages_Free in /proc/meminfo "
     "that the pool is not larger than needed: what is unused there is lost to everything else.",
-    disproof="None: the kernel reports these pages.",
+    disproof="Nothing: the kernel reports these pages.",
     needs=("private_hugetlb",),
 )
 def _hugetlb(process: Process, _limits: Limits) -> Evidence | None:
@@ -309,7 +310,7 @@ def _hugetlb(process: Process, _limits: Limits) -> Evidence | None:
     "need.",
     advice="Nothing. Judge the process by RSS or PSS, and do not limit its address space "
     "(ulimit -v).",
-    disproof="None: pages that are not in RSS or swap take no memory.",
+    disproof="Nothing: pages that are not in RSS or swap take no memory.",
     needs=("rss",),
 )
 def _reserved(process: Process, limits: Limits) -> Evidence | None:

@@ -135,7 +135,7 @@ def _levelled_off(course: Course, limits: Limits) -> Evidence | None:
     "not show this, but a limit of memory must allow for it.",
     advice="Set limits by the highest value. Markers in the recording, or its time, tell what the "
     "process did then.",
-    disproof="None: it was measured.",
+    disproof="Nothing: it was measured.",
     needs=("shared_dirty", "private_dirty"),
 )
 def _peak(course: Course, limits: Limits) -> Evidence | None:
@@ -197,7 +197,7 @@ def _reclaimed(course: Course, limits: Limits) -> Evidence | None:
     "though the process freed nothing.",
     advice="See the finding swapped: find out which process uses the memory "
     "(smapskit explain --all).",
-    disproof="None: the kernel reports it.",
+    disproof="Nothing: the kernel reports it.",
     needs=("swap",),
 )
 def _swap_growth(course: Course, limits: Limits) -> Evidence | None:

@@ -128,6 +128,21 @@ def rule(
     return declare
 
 
+def check_id(id_: str) -> str:
+    """
+    Return the id of a rule.
+
+    Raises:
+        ValueError: no rule has it.
+    """
+    if id_ not in RULES:
+        msg = (
+            f"expected the id of a finding, got {id_[:40]!a}; known are {', '.join(sorted(RULES))}"
+        )
+        raise ValueError(msg)
+    return id_
+
+
 def kb(name: str, value: float) -> Figure:
     """Return a figure in kB."""
     return Figure(name, value, "kB")

@@ -11,6 +11,7 @@ from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Process, largest_kinds
 from smapskit.model.backing import Backing
+from smapskit.model.kinds import MappingKind
 
 _explanation = partial(rule, subject=Subject.PROCESS, severity=Severity.EXPLANATION)
 _problem = partial(rule, subject=Subject.PROCESS)
@@ -66,7 +67,7 @@ def _thp_bloat(process: Process, limits: Limits) -> Evidence | None:
     "kernel needs memory. It is not a leak: the process uses RSS - LazyFree.",
     advice="Nothing. If monitoring needs an exact RSS, let the allocator use MADV_DONTNEED: "
     "GODEBUG=madvdontneed=1 for Go before 1.16, muzzy_decay_ms:0 for jemalloc.",
-    disproof="None: the kernel reports it. Pages that are written again leave the count.",
+    disproof="Nothing: the kernel reports it. Pages that are written again leave the count.",
     needs=("lazy_free", "rss"),
 )
 def _lazy_free(process: Process, limits: Limits) -> Evidence | None:
@@ -85,7 +86,8 @@ def _lazy_free(process: Process, limits: Limits) -> Evidence | None:
 @_explanation(
     "reclaimable-file",
     title="{clean}, {share} of RSS, is unmodified data of files, which the kernel can drop.",
-    condition="clean pages of mapped files are at least {clean} and more than {share} of RSS",
+    condition="clean pages of mapped files that are no programs or libraries are at least {clean} "
+    "and more than {share} of RSS",
     meaning="The process reads files through mmap. Their pages are the page cache of the kernel: "
     "when memory is needed, they are dropped without writing, and read again later. It is not a "
     "leak, though RSS grows up to the size of the files.",
@@ -95,7 +97,8 @@ def _lazy_free(process: Process, limits: Limits) -> Evidence | None:
     needs=("shared_clean", "private_clean", "rss"),
 )
 def _reclaimable_file(process: Process, limits: Limits) -> Evidence | None:
-    clean = process.files.sum("shared_clean") + process.files.sum("private_clean")
+    files = process.of_kind(MappingKind.MAPPED_FILE)
+    clean = files.sum("shared_clean") + files.sum("private_clean")
     if clean < limits["clean"] or clean <= limits["share"] * process.rss:
         return None
     figures = (
@@ -103,7 +106,7 @@ def _reclaimable_file(process: Process, limits: Limits) -> Evidence | None:
         share("share", clean, process.rss),
         kb("rss_without", process.rss - clean),
     )
-    return Evidence(clean, figures, process.files.where(lambda row: row.mapping.rss).mappings)
+    return Evidence(clean, figures, files.where(lambda row: row.mapping.rss).mappings)
 
 
 @_explanation(
@@ -113,7 +116,7 @@ def _reclaimable_file(process: Process, limits: Limits) -> Evidence | None:
     meaning="Most of its pages are mapped by other processes too, and each process counts them in "
     "full. The sum of the RSS of such processes is far more than they use.",
     advice="Add up PSS, not RSS (smapskit --all). USS is what ending this process would free.",
-    disproof="None: the kernel reports both.",
+    disproof="Nothing: the kernel reports both.",
     needs=("pss", "rss"),
 )
 def _pss_far_below_rss(process: Process, limits: Limits) -> Evidence | None:
@@ -248,7 +251,7 @@ def _deleted_executable(process: Process, _limits: Limits) -> Evidence | None:
     advice="Nothing, if merging is wanted (virtual machines). Else do not call "
     "madvise(MADV_MERGEABLE) or prctl(PR_SET_MEMORY_MERGE), or switch it off with "
     "/sys/kernel/mm/ksm/run.",
-    disproof="None: the kernel reports it.",
+    disproof="Nothing: the kernel reports it.",
     needs=("ksm",),
 )
 def _ksm(process: Process, limits: Limits) -> Evidence | None:
@@ -267,7 +270,7 @@ def _ksm(process: Process, limits: Limits) -> Evidence | None:
     "even if they have not been used for days.",
     advice="Nothing, if the program needs guaranteed access times or protects secrets. Else lock "
     "less: mlock for the data that needs it in place of mlockall, or MLOCK_ONFAULT.",
-    disproof="None: the kernel reports it.",
+    disproof="Nothing: the kernel reports it.",
     needs=("locked", "vm_flags"),
 )
 def _locked(process: Process, limits: Limits) -> Evidence | None:
@@ -315,7 +318,7 @@ def _swapped(process: Process, limits: Limits) -> Evidence | None:
     "garbage collectors. An access waits until that program answers.",
     advice="If the process hangs, look at the program that holds the userfaultfd: "
     "ls -l /proc/*/fd | grep userfaultfd.",
-    disproof="None: the kernel reports the flags.",
+    disproof="Nothing: the kernel reports the flags.",
     needs=("vm_flags",),
 )
 def _userfaultfd(process: Process, _limits: Limits) -> Evidence | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from smapskit.cli import diff, plot, record, show, system
+from smapskit.cli import diff, explain, plot, record, show, system
 from smapskit.cli.common import FAILURE, print_error
 from smapskit.errors import SmapskitError
 
@@ -41,6 +41,7 @@ def run(words: Sequence[str]) -> int:
 def _parsers() -> dict[str, argparse.ArgumentParser]:
     return {
         "diff": diff.build_parser(),
+        "explain": explain.build_parser(),
         "record": record.build_parser(),
         "plot": plot.build_parser(),
         "--all": system.build_parser(),
@@ -83,5 +84,5 @@ def _fish() -> str:
                 choices = f" -xa '{' '.join(map(str, action.choices))}'" if action.choices else ""
                 line = f"complete -c smapskit -n '{condition}' {' '.join(words)}"
                 lines.append(f"{line} -d '{description}'{choices}")
-    lines.append("complete -c smapskit -n __fish_use_subcommand -a 'diff record plot'")
+    lines.append("complete -c smapskit -n __fish_use_subcommand -a 'diff explain record plot'")
     return "\n".join(lines) + "\n"

@@ -10,7 +10,7 @@ import attrs
 
 from smapskit.analysis.context import Context
 from smapskit.analysis.explain import examine
-from smapskit.analysis.rules import RULES
+from smapskit.analysis.rules import RULES, check_id
 from smapskit.cli.common import (
     FAILURE,
     OperandReader,
@@ -142,7 +142,7 @@ def _explain_system(options: argparse.Namespace) -> int:
         sys.stdout.write(format_machine(reports, titles, found.count, len(found.unreadable)))
     sys.stdout.flush()
     for reason, count in unreadable_reasons(found.unreadable).items():
-        print_message(f"{count} processes could not be read ({reason})")
+        print_message(f"{count} more could not be read ({reason})")
     return FOUND if reports else 0
 
 
@@ -155,10 +155,10 @@ def _fact(text: str) -> tuple[str, str]:
 
 
 def _finding_id(text: str) -> str:
-    if text not in RULES:
-        msg = f"expected the id of a finding, got {text[:40]!a}; known are {', '.join(RULES)}"
-        raise argparse.ArgumentTypeError(msg)
-    return text
+    try:
+        return check_id(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -114,6 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
         usage="python -m smapskit [options] PID|CAPTURE ...\n"
         "       python -m smapskit --all [--by GROUP] [--sort VALUE]\n"
         "       python -m smapskit diff BEFORE AFTER\n"
+        "       python -m smapskit explain PID|CAPTURE|RECORDING\n"
         "       python -m smapskit record -o FILE PID | -- COMMAND ...\n"
         "       python -m smapskit plot FILE [-o PICTURE]",
         description=_DESCRIPTION,

@@ -33,11 +33,17 @@ if TYPE_CHECKING:
 
 Array = TypeVar("Array", bound="NDArray[Any]")
 
+_PAGE: Final = 4 << 10
 _KIB: Final = 1 << 10
 _MIB: Final = 1 << 20
 _GIB: Final = 1 << 30
+_TIB: Final = 1 << 40
 _MAX_ADDRESS: Final = 2**64 - 1
+_KERNEL_ADDRESS: Final = 2**63
 _MAX_32_BIT: Final = 1 << 32
+_LARGEST_GUARD: Final = 64 * _KIB
+_SMALLEST_STACK: Final = 16 * _KIB
+"""PTHREAD_STACK_MIN, without a guard."""
 _GO_HEAP_START: Final = 0xC0_0000_0000
 _GO_HEAP_END: Final = 0xD0_0000_0000
 
@@ -52,11 +58,13 @@ class MappingKind(enum.StrEnum):
     MALLOC_CHUNK = "malloc chunk"
     """A large block of glibc's malloc with a mapping of its own."""
     ALLOCATOR = "allocator heap"
-    """Another allocator: jemalloc, tcmalloc, mimalloc, scudo; see the verdict's owner."""
+    """Another malloc: jemalloc, tcmalloc, mimalloc, scudo; the verdict's owner names it."""
     MAIN_STACK = "main stack"
     """The stack of the main thread."""
     THREAD_STACK = "thread stack"
-    """The stack of another thread."""
+    """The stack of another thread or of a fiber."""
+    SIGNAL_STACK = "signal stack"
+    """A small stack on which signal handlers run, see sigaltstack(2)."""
     CODE = "code"
     """Executable memory of programs and libraries."""
     PROGRAM_DATA = "program data"
@@ -68,15 +76,15 @@ class MappingKind(enum.StrEnum):
     JVM_HEAP = "JVM heap"
     """Java objects."""
     JVM_OTHER = "JVM other"
-    """Metaspace, class data sharing, tables of the garbage collector."""
+    """Metaspace, class data, tables of the garbage collector."""
     GO_HEAP = "Go heap"
     """Objects and stacks of goroutines."""
     GO_RUNTIME = "Go runtime"
     """Tables of Go's allocator and garbage collector."""
     JAVASCRIPT_HEAP = "JavaScript heap"
-    """JavaScript objects."""
+    """JavaScript objects, of V8 or SpiderMonkey."""
     RUNTIME_HEAP = "runtime heap"
-    """Objects of another runtime: .NET, BEAM, Ruby, OCaml, ART; see the verdict's owner."""
+    """Memory of another runtime: CPython, Ruby, .NET, BEAM, ART; the verdict's owner names it."""
     SHARED_MEMORY = "shared memory"
     """memfd, System V, POSIX, MAP_SHARED|MAP_ANONYMOUS."""
     MAPPED_FILE = "mapped file"
@@ -87,8 +95,8 @@ class MappingKind(enum.StrEnum):
     """Memory of a driver, such as of a GPU."""
     GUEST_MEMORY = "guest memory"
     """Memory of a virtual machine."""
-    SHADOW_MEMORY = "sanitizer memory"
-    """Shadow memory and heap of AddressSanitizer and similar."""
+    SHADOW_MEMORY = "sanitizer shadow"
+    """Shadow memory of AddressSanitizer and similar: what may be accessed."""
     KERNEL = "kernel"
     """Pages that the kernel provides: vdso, vvar, vsyscall."""
     NAMED = "named anonymous"
@@ -132,7 +140,7 @@ class KindRule(NamedTuple):
     executable: bool | None = None
     """Match only mappings with (True) or without (False) permission `x`."""
     program: str | None = None
-    """Match only if the base name of an executable file of the process matches as a whole."""
+    """Match only if the path or base name of an executable file of the process matches."""
     same_file_is_code: bool = False
     """Match only files that are also mapped with permission `x`."""
     where: Callable[[_Places], Mask] | None = None
@@ -258,7 +266,8 @@ class _Places:
         The first arena is at 0xc000000000 on 64-bit systems. It is 64 MiB, as a glibc heap is.
         """
         is_there = (self.start >= _GO_HEAP_START) & (self.start < _GO_HEAP_END)
-        return self.read_write & is_there & bool((self.start == _GO_HEAP_START).any())
+        is_first: Mask = self.start == _GO_HEAP_START
+        return self.read_write & is_there & is_first.any()
 
     @functools.cached_property
     def arena(self) -> Mask:
@@ -270,33 +279,81 @@ class _Places:
         not accounted (`nr`), which that of other reservations is once it is writable. Where
         overcommit is disabled, the kernel ignores MAP_NORESERVE: both parts lack the flag.
         """
-        heap_size = 64 * _MIB if self.end.max(initial=0) > _MAX_32_BIT else _MIB
-        unaccounted = self.has_flag("nr", if_unknown=True)
         rest = self.reserved_after
-        is_like_rest = unaccounted == self.after(unaccounted)
-        # A full heap alone: a mapping that happens to have this size is accounted.
-        is_whole = (rest == 0) & (self.size == heap_size) & unaccounted
-        has_rest = (rest > 0) & (rest < heap_size) & _is_multiple(self.size + rest, heap_size)
-        is_heap = self.read_write & _is_multiple(self.start, heap_size) & ~self.go_heap
-        return is_heap & (is_whole | (has_rest & is_like_rest))
+        unaccounted = self.has_flag("nr", if_unknown=True)
+        has_rest = (rest > 0) & (rest < self.heap_size) & ~(unaccounted ^ self.after(unaccounted))
+        has_rest &= _is_multiple(self.size + rest, self.heap_size)
+        # A mapping that happens to have the size of a heap is accounted.
+        return has_rest & self.read_write & self.at_heap | self.full_heap & unaccounted
+
+    @functools.cached_property
+    def heap_size(self) -> int:
+        """Size of a heap of glibc's arenas, which is also its alignment."""
+        return 64 * _MIB if self.end.max(initial=0) > _MAX_32_BIT else _MIB
+
+    @functools.cached_property
+    def at_heap(self) -> Mask:
+        """Mappings that may begin with a heap of an arena."""
+        return _is_multiple(self.start, self.heap_size) & ~self.go_heap
+
+    @functools.cached_property
+    def full_heap(self) -> Mask:
+        """Memory of the size of a heap, all of it writable."""
+        is_whole: Mask = self.size == self.heap_size
+        return self.read_write & self.at_heap & is_whole
 
     @functools.cached_property
     def thread_stack(self) -> Mask:
         """
-        Stacks of threads: a guard, then memory of a usual size.
+        Stacks of threads: memory after a guard.
 
-        From kernel 6.7 on, a mapping made with MAP_STACK has the flag `nh`; then any size will
-        do. glibc 2.42 makes guard regions (`gu`) instead of mappings without permissions.
+        From kernel 6.7 on, a mapping made with MAP_STACK has the flag `nh`. glibc uses it, so
+        that no other mapping is a stack where it occurs. Elsewhere the size tells, with or
+        without the guard and up to a page more: musl adds thread-local storage, HotSpot moves
+        the guard. glibc 2.42 and later makes guard regions (`gu`) in place of a guard mapping;
+        then adjacent stacks are one mapping.
         """
+        if self.made_as_stack.any():
+            return self.made_as_stack & (self.size >= _SMALLEST_STACK)
         guard = self.reserved_before
-        is_guarded = (guard >= 4 * _KIB) & (guard <= 64 * _KIB)
+        is_guarded = (guard >= _PAGE) & (guard <= _LARGEST_GUARD)
+        is_guarded |= self.has_flag("gu", if_unknown=False)
         unit = 128 * _KIB
-        total = self.size + guard
-        is_usual = (self.size % unit <= 4 * _KIB) | (total % unit <= 4 * _KIB)
+        is_usual = (self.size % unit <= _PAGE) | ((self.size + guard) % unit <= _PAGE)
         is_usual &= (self.size >= unit) & (self.size <= 64 * _MIB)
-        is_stack = self.has_flag("nh", if_unknown=False)
-        has_guard_region = self.has_flag("gu", if_unknown=False)
-        return self.read_write & (is_guarded | has_guard_region) & (is_stack | is_usual)
+        return self.read_write & is_guarded & is_usual
+
+    @functools.cached_property
+    def made_as_stack(self) -> Mask:
+        """Memory with the flag of MAP_STACK after a guard, which may be large."""
+        guard = self.reserved_before
+        is_guarded = (guard >= _PAGE) & (guard <= _MIB)
+        is_guarded |= self.has_flag("gu", if_unknown=False)
+        return self.read_write & is_guarded & self.has_flag("nh", if_unknown=False)
+
+    @functools.cached_property
+    def is_far_down(self) -> Mask:
+        """Mappings at addresses that mmap does not choose, far below stack and libraries."""
+        top = int(self.end[self.end < _KERNEL_ADDRESS].max(initial=0))
+        return self.start < max(top - 4 * _TIB, 0)
+
+    @functools.cached_property
+    def beside_reserved(self) -> Mask:
+        """Memory beside a reservation, which is larger than a guard or has the flag `nr`."""
+        is_reservation = (self.size > _LARGEST_GUARD) | self.has_flag("nr", if_unknown=False)
+        reserved = self.no_access & is_reservation
+        return self.before(reserved) | self.after(reserved)
+
+    @functools.cached_property
+    def runs_go(self) -> bool:
+        """
+        Whether the process has the page summaries of Go's allocator (runtime/mpagealloc.go).
+
+        They are a tree of large reservations, of each of which little is used.
+        """
+        is_summary = self.read_write & (self.size == _PAGE)
+        is_summary &= (self.reserved_before >= 256 * _KIB) & (self.reserved_after >= 256 * _KIB)
+        return int(is_summary.sum()) >= 3  # noqa: PLR2004
 
 
 def _is_multiple(values: NDArray[np.uint64], unit: int) -> Mask:
@@ -320,8 +377,12 @@ def _addresses(parts: Sequence[Columns], name: str) -> NDArray[np.uint64]:
 # ---- conditions on addresses -------------------------------------------------------------
 
 _COMPRESSED_OOPS_END: Final = 32 * _GIB
-_LIBRARY_BSS: Final = _MIB
-_LARGEST_GUARD: Final = 64 * _KIB
+_LIBRARY_BSS: Final = 4 * _MIB
+_MMAP_THRESHOLD: Final = 128 * _KIB
+_SHADOW_START: Final = 0x7FFF_7000
+_SHADOW_END: Final = 0x1000_7FFF_8000
+_SANITIZER_HEAP_START: Final = 0x5000_0000_0000
+_SANITIZER_HEAP_END: Final = 0x6400_0001_0000
 _V8_PAGE: Final = 256 * _KIB
 
 
@@ -333,6 +394,10 @@ def _is_arena(places: _Places) -> Mask:
     return places.arena
 
 
+def _is_full_heap(places: _Places) -> Mask:
+    return places.full_heap
+
+
 def _is_rest_of_arena(places: _Places) -> Mask:
     return places.no_access & places.before(places.arena)
 
@@ -341,8 +406,12 @@ def _is_thread_stack(places: _Places) -> Mask:
     return places.thread_stack
 
 
+def _is_signal_stack(places: _Places) -> Mask:
+    return places.made_as_stack & (places.size < _SMALLEST_STACK)
+
+
 def _is_stack_guard(places: _Places) -> Mask:
-    return places.no_access & places.after(places.thread_stack)
+    return places.no_access & places.after(places.thread_stack | places.made_as_stack)
 
 
 def _is_guard(places: _Places) -> Mask:
@@ -362,18 +431,96 @@ def _is_below_32_gib(places: _Places) -> Mask:
 
 
 def _is_beside_reserved(places: _Places) -> Mask:
-    return (places.reserved_before > 0) | (places.reserved_after > 0)
+    return places.beside_reserved
+
+
+def _is_go_heap_elsewhere(places: _Places) -> Mask:
+    return places.read_write & places.is_far_down & places.beside_reserved & places.runs_go
+
+
+def _is_go_runtime(places: _Places) -> Mask:
+    return places.read_write & ~places.is_far_down & (places.runs_go or places.go_heap.any())
 
 
 def _is_v8_page(places: _Places) -> Mask:
-    return _is_multiple(places.start, _V8_PAGE)
+    return _is_multiple(places.start, _V8_PAGE) & places.has_flag("nr", if_unknown=True)
+
+
+def _is_unaccounted(places: _Places) -> Mask:
+    return places.has_flag("nr", if_unknown=False)
+
+
+def _is_far_down(places: _Places) -> Mask:
+    return places.is_far_down
+
+
+def _is_block(places: _Places) -> Mask:
+    """At least malloc's threshold for mmap, or memory that is not accounted."""
+    is_large = places.size > _MMAP_THRESHOLD
+    return places.read_write & (is_large | places.has_flag("nr", if_unknown=False))
+
+
+def _is_large_block(places: _Places) -> Mask:
+    return places.read_write & (places.size > _MMAP_THRESHOLD) & ~places.is_far_down
+
+
+def _is_block_or_beside_reserved(places: _Places) -> Mask:
+    has_neighbour = (places.reserved_before > 0) | (places.reserved_after > 0)
+    return places.read_write & (has_neighbour | (places.size > _MMAP_THRESHOLD))
+
+
+def _is_multiple_of_256_kib(places: _Places) -> Mask:
+    return places.read_write & _is_multiple(places.size, 256 * _KIB)
+
+
+def _is_multiple_of_2_mib(places: _Places) -> Mask:
+    return places.read_write & _is_multiple(places.start, 2 * _MIB)
+
+
+def _is_guest_memory(places: _Places) -> Mask:
+    # softmmu/physmem.c: memory of the guest is not copied by fork.
+    return places.read_write & places.has_flag("dc", if_unknown=False)
+
+
+def _is_shadow(places: _Places) -> Mask:
+    # compiler-rt: asan_mapping.h, for x86-64.
+    is_there = (places.start >= _SHADOW_START) & (places.end <= _SHADOW_END)
+    is_first: Mask = places.start == _SHADOW_START
+    return places.read_write & is_there & is_first.any()
+
+
+def _is_sanitizer_heap(places: _Places) -> Mask:
+    is_first: Mask = places.start == _SHADOW_START
+    is_there = (places.start >= _SANITIZER_HEAP_START) & (places.start < _SANITIZER_HEAP_END)
+    return places.read_write & is_there & is_first.any()
 
 
 # ---- the rules ---------------------------------------------------------------------------
 
 _ANON: Final = r"\[anon: ?"
 _JVM: Final = r"libjvm\.so|libj9vm\d+\.so"
-_V8: Final = r"node(js)?|libnode\.so[.\d]*|chrom(e|ium)|electron|deno|d8"
+_CHROMIUM: Final = r"chrom(e|ium)|electron|headless_shell|msedge|brave"
+_V8: Final = rf"node(js)?|libnode\.so[.\d]*|deno|d8|{_CHROMIUM}"
+_FIREFOX: Final = r"libxul\.so"
+_GLIBC: Final = r"libc\.so\.6|libc-2\.\d+\.so"
+
+
+_ALLOCATORS: Final = (
+    ("jemalloc", r"libjemalloc\.so[.\d]*|redis-server|valkey-server", "libjemalloc.so.2"),
+    ("tcmalloc", r"libtcmalloc.*\.so[.\d]*", "libtcmalloc.so.4"),
+    ("mimalloc", r"libmimalloc.*\.so[.\d]*", "libmimalloc.so.2"),
+    ("AddressSanitizer", r"lib(clang_rt\.)?asan.*\.so[.\d]*", "libasan.so.8"),
+    ("musl", r"ld-musl-.*\.so\.1|.*-linux-musl/libc\.so", "ld-musl-x86_64.so.1"),
+)
+"""Owner, pattern of the files that show it, and an example."""
+_RUNTIMES: Final = (
+    (".NET", r"libcoreclr\.so", "libcoreclr.so"),
+    ("BEAM", r"beam(\.smp)?", "beam.smp"),
+    ("Ruby", r"ruby[\d.]*|libruby[-\d.]*\.so[.\d]*", "libruby-3.1.so.3.1"),
+    ("Mono", r"mono(-sgen)?|libmono.*\.so[.\d]*", "mono-sgen"),
+    ("LuaJIT", r"luajit.*|libluajit.*\.so[.\d]*", "luajit"),
+)
+"""Owner, pattern of the files that show it, and an example."""
 
 
 def _named(kind: MappingKind, pattern: str, example: str, reason: str, owner: str = "") -> KindRule:
@@ -543,6 +690,14 @@ KIND_RULES: Final = (
     KindRule(
         MappingKind.JIT_CODE,
         KindSource.NAME,
+        "/memfd:vmem (deleted)",
+        "named by the library AsmJit of BEAM: generated code, mapped twice",
+        "BEAM",
+        pattern=r"/?memfd:vmem.*",
+    ),
+    KindRule(
+        MappingKind.JIT_CODE,
+        KindSource.NAME,
         "/memfd:jit-cache (deleted), /memfd:jit-zygote-cache (deleted)",
         "named by Android's runtime: generated code",
         "ART",
@@ -656,16 +811,24 @@ KIND_RULES: Final = (
         MappingKind.THREAD_STACK,
         KindSource.POSITION,
         "4 kB without permissions, then 8 MiB rw-p",
-        "memory after a guard, of a usual size or with the flag `nh` of MAP_STACK; or of a usual "
-        "size with guard regions (flag `gu`)",
+        "memory after a guard or with guard regions (flag `gu`), that has the flag `nh` of "
+        "MAP_STACK (6.7 and later); where no mapping has it, memory of a usual size",
         pattern="",
         where=_is_thread_stack,
+    ),
+    KindRule(
+        MappingKind.SIGNAL_STACK,
+        KindSource.POSITION,
+        "4 kB without permissions, then 8 kB rw-p, flag `nh`",
+        "as a thread stack, but less than the smallest one, 16 KiB",
+        pattern="",
+        where=_is_signal_stack,
     ),
     KindRule(
         MappingKind.GUARD,
         KindSource.POSITION,
         "4 kB ---p before a thread stack",
-        "the guard of a thread stack",
+        "the guard of a stack",
         pattern="",
         where=_is_stack_guard,
     ),
@@ -689,11 +852,29 @@ KIND_RULES: Final = (
         MappingKind.BSS,
         KindSource.POSITION,
         "rw-p (no name) after rw-p /usr/lib/libc.so.6",
-        "at most 1 MiB directly after the writable data of a program or library",
+        "at most 4 MiB directly after the writable data of a program or library",
         pattern="",
         where=_is_bss,
     ),
-    # Runtimes, by their libraries and addresses.
+    # Runtimes and allocators, by their programs, libraries and addresses.
+    KindRule(
+        MappingKind.SHADOW_MEMORY,
+        KindSource.POSITION,
+        "7fff7000-8fff7000 rw-p",
+        "the address of AddressSanitizer's shadow memory",
+        "AddressSanitizer",
+        pattern="",
+        where=_is_shadow,
+    ),
+    KindRule(
+        MappingKind.ALLOCATOR,
+        KindSource.POSITION,
+        "602000000000-602000010000 rw-p",
+        "the address of AddressSanitizer's heap",
+        "AddressSanitizer",
+        pattern="",
+        where=_is_sanitizer_heap,
+    ),
     KindRule(
         MappingKind.JVM_HEAP,
         KindSource.POSITION,
@@ -713,14 +894,145 @@ KIND_RULES: Final = (
         where=_is_beside_reserved,
     ),
     KindRule(
+        MappingKind.GO_HEAP,
+        KindSource.POSITION,
+        "202e1b400000-202e20800000 rw-p",
+        "far below the stack, in a process with the page summaries of Go's allocator",
+        pattern="",
+        where=_is_go_heap_elsewhere,
+    ),
+    KindRule(
+        MappingKind.GO_RUNTIME,
+        KindSource.GUESS,
+        "7fd9681be000-7fd968500000 rw-p",
+        "other memory of a process with a Go heap",
+        pattern="",
+        where=_is_go_runtime,
+    ),
+    KindRule(
         MappingKind.JAVASCRIPT_HEAP,
         KindSource.POSITION,
         "5e383480000-5e3834c0000 rw-p",
-        "at a multiple of 256 KiB in a process that runs V8",
+        "at a multiple of 256 KiB and not accounted, in a process that runs V8",
         "V8",
         pattern="",
         program=_V8,
         where=_is_v8_page,
+    ),
+    KindRule(
+        MappingKind.JAVASCRIPT_HEAP,
+        KindSource.GUESS,
+        "16 kB rw-p, flag `nr`",
+        "not accounted, in a process that runs V8",
+        "V8",
+        pattern="",
+        program=_V8,
+        where=_is_unaccounted,
+    ),
+    KindRule(
+        MappingKind.JAVASCRIPT_HEAP,
+        KindSource.GUESS,
+        "bb3d3b00000-bb3d3c00000 rw-p",
+        "far below the libraries, in a process that runs Firefox",
+        "SpiderMonkey",
+        pattern="",
+        program=_FIREFOX,
+        where=_is_far_down,
+    ),
+    KindRule(
+        MappingKind.GUEST_MEMORY,
+        KindSource.POSITION,
+        "96 MiB rw-p, flag `dc`",
+        "not copied by fork, in a process that runs qemu",
+        pattern="",
+        program=r"qemu-(system-.*|kvm)",
+        where=_is_guest_memory,
+    ),
+    KindRule(
+        MappingKind.ALLOCATOR,
+        KindSource.GUESS,
+        "f3400004000-f34001f4000 rw-p",
+        "far below the libraries, in a process that runs Chromium",
+        "PartitionAlloc",
+        pattern="",
+        program=_CHROMIUM,
+        where=_is_far_down,
+    ),
+    KindRule(
+        MappingKind.ALLOCATOR,
+        KindSource.GUESS,
+        "1008 kB rw-p, then 4 kB ---p",
+        "a large block, or beside a guard, in a process that runs Firefox",
+        "mozjemalloc",
+        pattern="",
+        program=_FIREFOX,
+        where=_is_block_or_beside_reserved,
+    ),
+    *(
+        KindRule(
+            MappingKind.ALLOCATOR,
+            KindSource.GUESS,
+            f"2 MiB rw-p in a process that maps {file}",
+            "over 128 KiB or not accounted, in a process with this allocator",
+            owner,
+            pattern="",
+            program=program,
+            where=_is_block,
+        )
+        for owner, program, file in _ALLOCATORS
+    ),
+    KindRule(
+        MappingKind.RUNTIME_HEAP,
+        KindSource.GUESS,
+        "1 MiB rw-p in a process that maps python3.12",
+        "a multiple of 256 KiB, the size of CPython's arenas, in a process that runs it",
+        "CPython",
+        pattern="",
+        program=r"python[\d.]*|libpython[\d.]+(\.so[.\d]*)?",
+        where=_is_multiple_of_256_kib,
+    ),
+    KindRule(
+        MappingKind.RUNTIME_HEAP,
+        KindSource.GUESS,
+        "2 MiB rw-p in a process that maps php8.2",
+        "at a multiple of 2 MiB, the size of PHP's chunks, in a process that runs it",
+        "PHP",
+        pattern="",
+        program=r"php[\d.]*|php-(cgi|fpm)[\d.]*|libphp[\d.]*\.so",
+        where=_is_multiple_of_2_mib,
+    ),
+    *(
+        KindRule(
+            MappingKind.RUNTIME_HEAP,
+            KindSource.GUESS,
+            f"2 MiB rw-p in a process that maps {file}",
+            "over 128 KiB, or beside memory without permissions, in a process with this runtime",
+            owner,
+            pattern="",
+            program=program,
+            where=_is_block_or_beside_reserved,
+        )
+        for owner, program, file in _RUNTIMES
+    ),
+    KindRule(
+        MappingKind.MALLOC_ARENA,
+        KindSource.GUESS,
+        "7f8a40000000-7f8a44000000 rw-p in a process that maps libc.so.6",
+        "64 MiB at a multiple of 64 MiB, accounted: a full heap of glibc 2.43, or chance",
+        "glibc",
+        pattern="",
+        program=_GLIBC,
+        where=_is_full_heap,
+    ),
+    KindRule(
+        MappingKind.MALLOC_CHUNK,
+        KindSource.GUESS,
+        "4100 kB rw-p in a process that maps libc.so.6",
+        "over 128 KiB, for which glibc's malloc makes a mapping; or the program called mmap",
+        "glibc",
+        pattern="",
+        program=_GLIBC,
+        where=_is_large_block,
     ),
     KindRule(
         MappingKind.OTHER_ANONYMOUS,
@@ -813,10 +1125,11 @@ def rules_of(parts: Sequence[Columns]) -> NDArray[np.intp]:
     codes = [numbers[key] for columns in parts for key in columns.classification_keys()]
     code_files = {key.name for key in keys if key.backing is Backing.FILE and "x" in key.perms}
     places = _Places(parts, keys, codes, code_files)
+    programs = _programs(code_files)
     applicable = [
         (index, rule, pattern)
         for index, (rule, pattern) in enumerate(zip(KIND_RULES, _patterns(), strict=True))
-        if rule.program is None or _has_program(code_files, rule.program)
+        if rule.program is None or rule.program in programs
     ]
     decided, conditional = _decide_keys(keys, code_files, applicable)
     found = places.of_table(decided)
@@ -861,6 +1174,10 @@ def _decide_keys(
     return decided, conditional
 
 
-def _has_program(code_files: Iterable[str], pattern: str) -> bool:
-    matches = re.compile(pattern).fullmatch
-    return any(matches(name.removesuffix(DELETED).rpartition("/")[2]) for name in code_files)
+def _programs(code_files: Iterable[str]) -> set[str]:
+    """Return the `program` patterns of KIND_RULES that one of these files matches."""
+    patterns = {rule.program for rule in KIND_RULES if rule.program is not None}
+    is_known = re.compile("|".join(f"(?:{pattern})" for pattern in patterns)).fullmatch
+    paths = [name.removesuffix(DELETED) for name in code_files]
+    names = [name for path in paths for name in (path, path.rpartition("/")[2]) if is_known(name)]
+    return {pattern for pattern in patterns if any(re.fullmatch(pattern, n) for n in names)}

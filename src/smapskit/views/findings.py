@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingOf
@@ -47,7 +48,7 @@ def format_report(report: Report) -> str:
     findings, unchecked = report.explanation.findings, report.explanation.unchecked
     lines = _wrap(f"{_title(report)}: {_count(findings)}")
     for number, finding in enumerate(findings, 1):
-        lines += ["", *_format_finding(number, finding)]
+        lines += ["", *_format_finding(number, finding, report.pid)]
     if unchecked:
         lines += ["", *_format_unchecked(unchecked)]
     return "\n".join([*lines, ""])
@@ -66,15 +67,18 @@ def _count(findings: Sequence[object]) -> str:
     return "1 finding" if len(findings) == 1 else f"{len(findings)} findings, largest first"
 
 
-def _format_finding(number: int, finding: Finding) -> list[str]:
+def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]:
     lines = _wrap(sanitize(finding.title), first=f"{number}. ", rest="   ")
+    # The commands in the texts can then be copied.
+    advice = finding.advice if pid is None else re.sub(r"\bPID\b", str(pid), finding.advice)
     shown = [figure for figure in finding.figures if str(figure) not in finding.title]
     entries = [
         ("Id", f"{finding.id} ({finding.severity})"),
         ("Also", ", ".join(f"{f.name.replace('_', ' ')} {f}" for f in shown)),
         ("Meaning", finding.meaning),
-        ("What to do", finding.advice),
-        ("How sure", f"{finding.confidence}. It is wrong if: {finding.disproof}"),
+        ("What to do", advice),
+        ("How sure", finding.confidence),
+        ("Disproof", finding.disproof),
     ]
     for name, text in entries:
         if text:
