@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SmapskitError,
         Unsupported,
     )
+    from smapskit.formats.oom import parse_oom_report, parse_oom_report_all
     from smapskit.formats.pmap.read import parse_pmap, parse_pmaps
     from smapskit.formats.pmap.write import format_pmap
     from smapskit.formats.smaps.parse import (
@@ -36,16 +37,34 @@ if TYPE_CHECKING:
     )
     from smapskit.formats.smaps.write import format_smaps
     from smapskit.model.backing import NAME_RULES, Backing, Sharing
+    from smapskit.model.cgroup import CgroupChild, CgroupOwner, CgroupUsage, Pressure
     from smapskit.model.check import Inconsistency, InconsistencyKind
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
     from smapskit.model.kinds import KIND_RULES, KindSource, KindVerdict, MappingKind, kinds
     from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Usage
+    from smapskit.model.memory_stat import MemoryStat
     from smapskit.model.notes import Note
+    from smapskit.model.oom import (
+        OomConstraint,
+        OomCounter,
+        OomReport,
+        OomTask,
+        OomTrigger,
+        OomVictim,
+        OomZone,
+    )
     from smapskit.model.snapshot import Snapshot
     from smapskit.model.totals import Totals, group_by, shared_rss, totals
     from smapskit.model.vmflags import VM_FLAGS
     from smapskit.sources.batch import load_frame
-    from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
+    from smapskit.sources.captures import (
+        load,
+        load_all,
+        load_oom_reports,
+        load_rollup,
+        load_rollup_all,
+    )
+    from smapskit.sources.cgroup import read_cgroup, read_cgroups
     from smapskit.sources.machine import (
         MachineFindings,
         ProcessFindings,
@@ -70,6 +89,9 @@ __all__ = [
     "VM_FLAGS",
     "AccessDenied",
     "Backing",
+    "CgroupChild",
+    "CgroupOwner",
+    "CgroupUsage",
     "Change",
     "ChangeKind",
     "Confidence",
@@ -86,9 +108,18 @@ __all__ = [
     "MachineFindings",
     "Mapping",
     "MappingKind",
+    "MemoryStat",
     "Note",
+    "OomConstraint",
+    "OomCounter",
+    "OomReport",
+    "OomTask",
+    "OomTrigger",
+    "OomVictim",
+    "OomZone",
     "ParseError",
     "Permissions",
+    "Pressure",
     "ProcessFindings",
     "ProcessNotFound",
     "ProcessUsage",
@@ -116,11 +147,14 @@ __all__ = [
     "load",
     "load_all",
     "load_frame",
+    "load_oom_reports",
     "load_rollup",
     "load_rollup_all",
     "parse_frame",
     "parse_maps",
     "parse_maps_all",
+    "parse_oom_report",
+    "parse_oom_report_all",
     "parse_pmap",
     "parse_pmaps",
     "parse_rollup",
@@ -128,6 +162,8 @@ __all__ = [
     "parse_smaps",
     "parse_smaps_all",
     "read",
+    "read_cgroup",
+    "read_cgroups",
     "read_context",
     "read_frame",
     "read_maps",
@@ -149,6 +185,7 @@ _LAZY_IMPORTS = {
     "analysis.explain": "explain unchecked_rules",
     "analysis.findings": "Confidence Figure Finding Severity",
     "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
+    "formats.oom": "parse_oom_report parse_oom_report_all",
     "formats.pmap.read": "parse_pmap parse_pmaps",
     "formats.pmap.write": "format_pmap",
     "formats.smaps.parse": (
@@ -157,16 +194,20 @@ _LAZY_IMPORTS = {
     ),
     "formats.smaps.write": "format_smaps",
     "model.backing": "NAME_RULES Backing Sharing",
+    "model.cgroup": "CgroupChild CgroupOwner CgroupUsage Pressure",
     "model.check": "Inconsistency InconsistencyKind",
     "model.diff": "Change ChangeKind Difference diff",
     "model.kinds": "KIND_RULES KindSource KindVerdict MappingKind kinds",
     "model.mapping": "Device Mapping Permissions Rollup Usage",
+    "model.memory_stat": "MemoryStat",
     "model.notes": "Note",
+    "model.oom": ("OomConstraint OomCounter OomReport OomTask OomTrigger OomVictim OomZone"),
     "model.snapshot": "Snapshot",
     "model.totals": "Totals group_by shared_rss totals",
     "model.vmflags": "VM_FLAGS",
     "sources.batch": "load_frame",
-    "sources.captures": "load load_all load_rollup load_rollup_all",
+    "sources.captures": "load load_all load_oom_reports load_rollup load_rollup_all",
+    "sources.cgroup": "read_cgroup read_cgroups",
     "sources.machine": "MachineFindings ProcessFindings explain_system read_context",
     "sources.process": "read read_frame read_maps read_rollup",
     "sources.recording": "Recording Sample record sample",

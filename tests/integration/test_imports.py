@@ -21,6 +21,7 @@ LATE_IMPORTS = {
     ("model.diff", "views.frames"),
     ("model.diff", "views.html"),
     ("model.totals", "views.html"),
+    ("model.oom", "views.oom"),
 }
 IMPORTS = [
     each

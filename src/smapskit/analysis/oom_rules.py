@@ -10,19 +10,24 @@ from typing import Final, NamedTuple
 from smapskit.analysis.findings import Figure, format_kb, format_share
 from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, text
 from smapskit.analysis.thresholds import Limits
+from smapskit.model.cgroup import CgroupOwner
 from smapskit.model.oom import OomConstraint, OomReport, OomTask, OomVictim
 
 _problem = partial(rule, subject=Subject.OOM_REPORT)
 
 _MAX_OTHERS: Final = 3
 _MAX_PARTS: Final = 4
+_MAX_PATH: Final = 40
+"""Characters of the path of a group in a sentence."""
 _PROTECTED: Final = -1000
 
 
 class _Part(NamedTuple):
     """A part of the memory that was full."""
 
+    figure: str
     name: str
+    """For a person."""
     size: int
     """kB."""
     advice: str
@@ -70,7 +75,8 @@ _LOCKED: Final = (
     "oom-kill",
     title="{reason}: {result}.",
     condition="the text has a report of the kernel that memory ran out",
-    meaning="",
+    meaning="A process that the kernel kills gets SIGKILL, which it cannot handle: its exit status "
+    "is 137 in a shell and in a container (OOMKilled).",
     advice="Find out what uses the memory: smapskit cgroup PID for a container or a service, "
     "smapskit --all for the machine. Raise the limit if that is needed, or limit what fills it.",
     disproof="None: the kernel reports it. Why a process needed the memory is not in the report.",
@@ -83,32 +89,43 @@ def _oom_kill(report: OomReport, _limits: Limits) -> Evidence | None:
         *_choice(report),
         *_consequences(report, whole),
     ]
-    dominant = max(parts, key=lambda part: part.size, default=None)
     victim = report.victim
     return Evidence(
         size=(victim.rss if victim else None) or 0,
         figures=tuple(_figures(report, parts, whole)),
         detail=" ".join(sentences),
-        advice=dominant.advice if dominant is not None else "",
+        advice=_advice(report, parts),
     )
+
+
+def _advice(report: OomReport, parts: list[_Part]) -> str:
+    """Return what to do about the largest part; "" if nothing is known."""
+    if not parts:
+        return ""
+    advice = max(parts, key=lambda part: part.size).advice
+    if report.is_largest is False and report.largest is not None:
+        return f"Look at {report.largest.name} ({report.largest.pid}) first. {advice}"
+    return advice
 
 
 def _figures(report: OomReport, parts: list[_Part], whole: int | None) -> Iterator[Figure]:
     yield text("reason", _reason(report))
     yield text("result", _result(report))
+    if report.cgroup is not None:
+        yield text("cgroup", report.cgroup)
     if whole is not None:
         yield kb("usage", whole)
     for part in parts:
-        yield kb(part.name.replace(" ", "_"), part.size)
+        yield kb(part.figure, part.size)
     if report.victim is not None and report.victim.rss is not None:
         yield kb("rss", report.victim.rss)
     if report.tasks is not None:
-        yield count("tasks", len(report.tasks), "process")
+        yield count("tasks", len(report.tasks), "")
 
 
 def _reason(report: OomReport) -> str:
     if report.is_memcg:
-        name = f"The group {report.cgroup}" if report.cgroup else "A memory cgroup"
+        name = f"The group {_short_name(report.cgroup)}" if report.cgroup else "A memory cgroup"
         memory = report.counters.get("memory")
         swapping = report.counters.get("memory+swap")
         if memory is not None and memory.limit != math.inf and memory.usage >= 0.9 * memory.limit:
@@ -124,6 +141,13 @@ def _reason(report: OomReport) -> str:
     if report.is_memcg is None:
         return "Memory ran out"
     return "The machine ran out of memory"
+
+
+def _short_name(path: str) -> str:
+    """Return the end of the path of a group, and what it shows: a pod, a container, a unit."""
+    owner = str(CgroupOwner.of_path(path))
+    end = path if len(path) <= _MAX_PATH else f"...{path[-_MAX_PATH:]}"
+    return f"{end} ({owner})" if owner else end
 
 
 def _result(report: OomReport) -> str:
@@ -183,7 +207,8 @@ def _choice(report: OomReport) -> Iterator[str]:
         )
     elif report.is_largest is False:
         yield f"It was not the largest of the {number}: {_memory(largest)} was. {_why(report)}"
-    others = [task for task in tasks if task.pid not in {each.pid for each in report.killed}]
+    named = {largest.pid, *(each.pid for each in report.killed)}
+    others = [task for task in tasks if task.pid not in named]
     others = sorted(others, key=lambda task: -(task.memory or 0))[:_MAX_OTHERS]
     if others:
         yield f"Others: {', '.join(map(_memory, others))}."
@@ -224,9 +249,9 @@ def _consequences(report: OomReport, whole: int | None) -> Iterator[str]:
             yield "The machine has no swap."
         elif report.mem_info.get("free_swap") == 0:
             yield "Its swap was full."
-    elif swap is not None and swap.limit == 0:
-        yield "The group may not swap."
-    elif memory is not None and swapping is not None and memory.limit == swapping.limit:
+    elif (swap is not None and swap.limit == 0) or (
+        memory is not None and swapping is not None and memory.limit == swapping.limit
+    ):
         yield "The group may not swap."
 
 
@@ -268,12 +293,12 @@ def _parts_of_group(report: OomReport) -> list[_Part]:
         return []
     cache = stat.page_cache if stat.page_cache is not None else stat.file
     parts = [
-        _Part("memory of processes", stat.anon or 0, _PROCESSES),
-        _Part("tmpfs and shared memory", stat.shmem or 0, _TMPFS),
-        _Part("page cache of files", cache or 0, _CACHE),
-        _Part("the kernel", stat.kernel or 0, _KERNEL),
-        _Part("sockets", stat.sock or 0, _SOCKETS),
-        _Part("huge pages", stat.hugetlb or 0, _HUGE),
+        _Part("anon", "memory of processes", stat.anon or 0, _PROCESSES),
+        _Part("shmem", "tmpfs and shared memory", stat.shmem or 0, _TMPFS),
+        _Part("page_cache", "page cache of files", cache or 0, _CACHE),
+        _Part("kernel", "kernel", stat.kernel or 0, _KERNEL),
+        _Part("sock", "sockets", stat.sock or 0, _SOCKETS),
+        _Part("hugetlb", "huge pages", stat.hugetlb or 0, _HUGE),
     ]
     return _with_rest(parts, whole)
 
@@ -288,12 +313,12 @@ def _parts_of_machine(report: OomReport) -> list[_Part]:
     files = info.get("active_file", 0) + info.get("inactive_file", 0)
     kernel = ("slab_reclaimable", "slab_unreclaimable", "pagetables", "sec_pagetables")
     parts = [
-        _Part("memory of processes", max(0, anon), _PROCESSES),
-        _Part("tmpfs and shared memory", shmem, _TMPFS),
-        _Part("page cache of files", files, _CACHE),
-        _Part("locked memory", info.get("unevictable", 0), _LOCKED),
-        _Part("the kernel", sum(info.get(name, 0) for name in kernel), _KERNEL),
-        _Part("huge pages", report.hugetlb or 0, _HUGE),
+        _Part("anon", "memory of processes", max(0, anon), _PROCESSES),
+        _Part("shmem", "tmpfs and shared memory", shmem, _TMPFS),
+        _Part("page_cache", "page cache of files", files, _CACHE),
+        _Part("locked", "locked memory", info.get("unevictable", 0), _LOCKED),
+        _Part("kernel", "kernel", sum(info.get(name, 0) for name in kernel), _KERNEL),
+        _Part("hugetlb", "huge pages", report.hugetlb or 0, _HUGE),
     ]
     return _with_rest(parts, _whole(report))
 
@@ -303,5 +328,5 @@ def _with_rest(parts: list[_Part], whole: int | None) -> list[_Part]:
     known = [part for part in parts if part.size]
     rest = 0 if whole is None else whole - sum(part.size for part in known)
     if rest > 0:
-        known.append(_Part("unexplained", rest, _UNKNOWN))
+        known.append(_Part("unexplained", "unexplained", rest, _UNKNOWN))
     return known

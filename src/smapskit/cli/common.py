@@ -8,13 +8,14 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, NoReturn, TextIO
+from typing import IO, TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.table import process_line
+from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
 from smapskit.sources import captures, process, procfs
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FAILURE = 1
 NOT_FOUND = 42
+Subject = TypeVar("Subject", bound=Snapshot | OomReport)
 _MAX_PID = 2**31 - 1
 _MAX_SECONDS = 10**9  # 31 years; the clock's functions end at 292
 
@@ -93,9 +95,13 @@ class OperandReader:
 
     def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
         """Yield the snapshots of each operand that can be read."""
+        return self.read(lambda word: read_operand(word, layout, self.limit))
+
+    def read(self, read: Callable[[str], Sequence[Subject]]) -> Iterator[Subject]:
+        """Yield what `read` returns for each operand that can be read."""
         for word in self.operands:
             try:
-                snapshots = read_operand(word, layout, self.limit)
+                subjects = read(word)
             except (SmapskitError, OSError) as error:
                 self.status |= exit_status(error)
                 if self.names_denied and isinstance(error, AccessDenied):
@@ -106,10 +112,10 @@ class OperandReader:
                 self.status |= FAILURE
                 print_error(SmapskitError(f"{word}: not enough memory to read it"))
                 continue
-            for snapshot in snapshots:
-                for note in snapshot.notes:
-                    print_message(f"{snapshot.source or word}: {note}")
-                yield snapshot
+            for subject in subjects:
+                for note in subject.notes:
+                    print_message(f"{subject.source or word}: {note}")
+                yield subject
 
 
 def _name_process(word: str) -> None:

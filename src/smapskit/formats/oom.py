@@ -59,7 +59,7 @@ _STAMP: Final = (
 )
 _PREFIX: Final = re.compile(
     r"(?:> ?)*(?:<\d{1,3}>)?"
-    r"(?P<kmsg>\d{1,4},\d{1,20},\d{1,20},[^;]{1,40};)?"
+    r"(?P<kmsg>\d{1,4},\d{1,20},(?P<microseconds>\d{1,20}),[^;]{1,40};)?"
     r"(?:[a-z]{3,8} *:[a-z]{3,8} *: )?"  # dmesg -x
     + (_STAMP % (1, 1))
     + "?"
@@ -272,6 +272,8 @@ class _Parser:
         if self._prefix is not None:
             found = (self._prefix[name] for name in _TIMES)
             draft.values["time"] = next((time for time in found if time), None)
+            if self._prefix["microseconds"]:
+                draft.values["time"] = f"{int(self._prefix['microseconds']) / 1e6:.6f}"
         self._drafts.append(draft)
         return draft
 

@@ -80,7 +80,7 @@ class CgroupOwner:
     def __str__(self) -> str:
         """Return it for a person; "" if the path shows nothing."""
         runtime = f" ({self.runtime})" if self.runtime else ""
-        qos = f" ({self.qos})" if self.qos else ""
+        qos = f", {self.qos}" if self.qos else ""
         parts = (
             None if self.container is None else f"container {self.container[:_ID_LENGTH]}{runtime}",
             None if self.pod is None else f"pod {self.pod}{qos}",

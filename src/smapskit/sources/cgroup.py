@@ -227,10 +227,9 @@ def _version_of(folder: str) -> Literal[1, 2]:
     Raises:
         FileNotFoundError: it has no files of the memory controller.
     """
-    names = set(os.listdir(folder))
-    if _FILES[1].current in names:
+    if os.path.exists(f"{folder}/{_FILES[1].current}"):  # noqa: PTH110
         return 1
-    if "memory.stat" in names:
+    if os.path.exists(f"{folder}/memory.stat"):  # noqa: PTH110
         return 2
     msg = "not a cgroup with the memory controller (a folder with memory.stat)"
     raise FileNotFoundError(errno.ENOENT, msg, folder)
