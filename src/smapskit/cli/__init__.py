@@ -16,6 +16,7 @@ from typing import Final
 
 COMMANDS: Final = {
     "diff": "diff",
+    "cgroup": "cgroup",
     "explain": "explain",
     "record": "record",
     "plot": "plot",

@@ -87,17 +87,20 @@ def read_cgroup(
         pid = os.getpid() if group is None else group
         return _of_process(pid, proc)
     path = os.fspath(group)
-    mounts = _mounts(proc)
-    if not (path.startswith("/") and not os.path.isdir(path)):  # noqa: PTH112
+    mounts = _find_mounts(proc)
+    version = _version_of(path)
+    if version is not None:
         folder = os.path.realpath(path)
-        if not os.path.isdir(folder):  # noqa: PTH112
-            raise FileNotFoundError(errno.ENOENT, "no such cgroup", path)
-        return _read(folder, _name_of(folder, mounts), _version_of(folder))
+        mount = next((each for each in mounts if f"{folder}/".startswith(f"{each.folder}/")), None)
+        name = folder if mount is None else _name_in(mount, folder)
+        return _read(folder, name, version, mount)
     for mount in mounts:
         candidate = _folder(mount, path)
         if candidate is not None and os.path.isdir(candidate):  # noqa: PTH112
             return _read(candidate, os.path.normpath(path), mount.version, mount)
-    raise FileNotFoundError(errno.ENOENT, "no such cgroup", path)
+    is_other = os.path.isdir(path)  # noqa: PTH112
+    reason = "not a cgroup with the memory controller" if is_other else "no such cgroup"
+    raise FileNotFoundError(errno.ENOENT, reason, path)
 
 
 def read_cgroups(*, proc: str | os.PathLike[str] = procfs.PROC) -> list[CgroupUsage]:
@@ -172,6 +175,13 @@ def _mounts(proc: str | os.PathLike[str]) -> list[_Mount]:
     Raises:
         Unsupported: there is none.
     """
+    found = _find_mounts(proc)
+    if not found:
+        _raise_no_controller()
+    return found
+
+
+def _find_mounts(proc: str | os.PathLike[str]) -> list[_Mount]:
     # Of this process, whose files are read, and not of the process in the group.
     text = procfs.read_system_file("self/mountinfo", proc).decode("utf-8", "surrogateescape")
     found = []
@@ -184,8 +194,6 @@ def _mounts(proc: str | os.PathLike[str]) -> list[_Mount]:
             found.append(_Mount(_unescape(words[4]), _unescape(words[3]), 2))
         elif kind == "cgroup" and "memory" in options:
             found.append(_Mount(_unescape(words[4]), _unescape(words[3]), 1))
-    if not found:
-        _raise_no_controller()
     return sorted(found, key=lambda mount: mount.version)
 
 
@@ -207,32 +215,16 @@ def _folder(mount: _Mount, name: str) -> str | None:
     return os.path.normpath(f"{mount.folder}/{name.removeprefix(root)}")
 
 
-def _name_of(folder: str, mounts: list[_Mount]) -> str:
-    """Return the path of a group in its hierarchy; that of its folder if it is in none."""
-    for mount in mounts:
-        if f"{folder}/".startswith(f"{mount.folder}/"):
-            return _name_in(mount, folder)
-    return folder
-
-
 def _name_in(mount: _Mount, folder: str) -> str:
     path = os.path.normpath(f"{mount.root}/{os.path.relpath(folder, mount.folder)}")
     return f"/{path.lstrip('/')}"  # normpath() keeps two leading slashes
 
 
-def _version_of(folder: str) -> Literal[1, 2]:
-    """
-    Return the version of a group.
-
-    Raises:
-        FileNotFoundError: it has no files of the memory controller.
-    """
+def _version_of(folder: str) -> Literal[1, 2] | None:
+    """Return the version of a group by its files; None for any other folder."""
     if os.path.exists(f"{folder}/{_FILES[1].current}"):  # noqa: PTH110
         return 1
-    if os.path.exists(f"{folder}/memory.stat"):  # noqa: PTH110
-        return 2
-    msg = "not a cgroup with the memory controller (a folder with memory.stat)"
-    raise FileNotFoundError(errno.ENOENT, msg, folder)
+    return 2 if os.path.exists(f"{folder}/memory.stat") else None  # noqa: PTH110
 
 
 class _Group:
