@@ -173,7 +173,7 @@ class TestLimit:
         with pytest.raises(SystemExit) as end:
             cli.main([f"--limit={limit}", str(SLEEP / "smaps.txt")])
         assert end.value.code == 1
-        assert "expected a number of bytes like 512M" in capsys.readouterr().err
+        assert "expected a size like 512M" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process")

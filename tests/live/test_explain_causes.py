@@ -24,7 +24,8 @@ from support.paths import RECORDED
 from support.subjects import Start
 
 import smapskit
-from smapskit.analysis.rules import RULES, Subject
+from smapskit.analysis.explain import RULES
+from smapskit.analysis.rules import Subject
 
 pytestmark = needs_linux
 

@@ -58,8 +58,9 @@ class Cause(NamedTuple):
 
 OF_PROCESS = (
     Cause("malloc-arenas", "8", "2", options=("-pthread",)),
-    Cause("main-heap", "2700", "100"),
-    Cause("unnamed-anonymous", "280", "16"),
+    Cause("main-heap", "5400", "100"),
+    Cause("runtime-heap", "1400000", "1000"),
+    Cause("unnamed-anonymous", "540", "16"),
     Cause("many-stacks", "260", "20"),
     Cause("fragmented", "1200", "100"),
     Cause("split-mappings", "2200", "100"),

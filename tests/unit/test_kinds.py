@@ -13,6 +13,7 @@ import smapskit
 from smapskit import KIND_RULES, KindSource, Mapping, MappingKind
 from smapskit.model.kinds import fold_name, kinds_of, rules_of
 from smapskit.model.mapping import to_columns
+from smapskit.model.places import Places
 
 RUNTIME_CAPTURES: dict[str, Any] = json.loads((RUNTIMES / "index.json").read_text())["captures"]
 
@@ -168,6 +169,11 @@ class TestArenas:
             """
         assert found(text)[0] == "malloc arena/position/glibc"
 
+    def test_full_heaps_alone_are_one_mapping(self) -> None:
+        text = "ee300000-ee500000 rw-p"
+        assert found(text + " {rd wr mr mw me nr}") == ["malloc arena/position/glibc"]
+        assert found(text) == ["other anonymous/kernel"]
+
     def test_of_32_bit_processes_is_1_mib(self) -> None:
         assert found(
             """
@@ -317,6 +323,20 @@ PROGRAMS = [
     ("lib/libxul.so", "bb3d3b00000-bb3d3c00000 rw-p", "JavaScript heap/guess/SpiderMonkey"),
     ("lib/libxul.so", BLOCK, "allocator heap/guess/mozjemalloc"),
     ("bin/chromium", "f3400004000-f34001f4000 rw-p {ac}", "allocator heap/guess/PartitionAlloc"),
+    (
+        "lib/libtsan.so.2",
+        "10000000000-20000000000 rw-p {nr}",
+        "sanitizer shadow/guess/ThreadSanitizer",
+    ),
+    (
+        "lib/libtsan.so.2",
+        "7b400000000-7b400100000 rw-p {ac}",
+        "allocator heap/guess/ThreadSanitizer",
+    ),
+    ("lib/libtsan.so.2", BLOCK, "allocator heap/guess/ThreadSanitizer"),
+    ("lib/wine/wine64", "14a0000-1620000 rw-p", "runtime heap/guess/Wine"),
+    ("lib/wine/wine64", "241b91000-241baa000 r-xp", "code/guess/Wine"),
+    ("bin/pypy3", BLOCK, "runtime heap/guess/PyPy"),
     ("bin/qemu-system-x86_64", BLOCK + " {dc ac hg mg}", "guest memory/position"),
     ("lib/libjemalloc.so.2", UNACCOUNTED, "allocator heap/guess/jemalloc"),
     ("bin/redis-server", UNACCOUNTED, "allocator heap/guess/jemalloc"),
@@ -341,9 +361,12 @@ PROGRAMS = [
 
 class TestPositions:
     def test_bss_follows_writable_data_of_a_program(self) -> None:
-        assert found(LIBC + "7f0000301000-7f000030e000 rw-p")[-1] == "bss/position"
-        assert found(LIBC + "7f0000302000-7f000030e000 rw-p")[-1] == "other anonymous/kernel"
-        assert found(LIBC + "7f0000301000-7f0040301000 rw-p")[-1] != "bss/position"
+        program = "5600000000-5600001000 r-xp /usr/bin/x\n5600001000-5600002000 rw-p /usr/bin/x\n"
+        assert found(program + "5600002000-5610000000 rw-p\n" + LIBC)[2] == "bss/position"
+        libc = program + LIBC
+        assert found(libc + "7f0000301000-7f000030e000 rw-p")[-1] == "bss/position"
+        assert found(libc + "7f0000301000-7f0000400000 rw-p")[-1] != "bss/position"
+        assert found(libc + "7f0000302000-7f000030e000 rw-p")[-1] == "other anonymous/kernel"
 
     def test_memory_after_a_mapped_file_is_not_bss(self) -> None:
         text = "7f0000300000-7f0000301000 rw-p /usr/share/x\n7f0000301000-7f000030e000 rw-p"
@@ -416,10 +439,16 @@ class TestPositions:
         texts = [f"7f0000400000-7f0000500000 {line}" for line, _ in NAMES]
         bss = LIBC + "7f0000301000-7f000030e000 rw-p\n7f000030e000-7f000030f000 ---p"
         texts += [ARENA, STACKS, GO, GO_ELSEWHERE, JAVA_HEAP + JVM, NODE, ASAN, bss]
+        texts += [
+            f"7f00f0000000-7f00f0010000 r-xp /usr/{p}\n{BLOCK}"
+            for p in ("lib/libjemalloc.so.2", "lib/libmimalloc.so.2")
+        ]
         texts += ["1000-2000 ---p {nh}\n2000-4000 rw-p {ac nh}"]
         texts += [f"7f00f0000000-7f00f0010000 r-xp /usr/{p}\n{text}" for p, text, _ in PROGRAMS]
         texts += ["7f0000400000-7f0000500000 r--p [ anon ]", "7f0000400000-7f0000500000 rwxp"]
-        decided = {int(rule) for text in texts for rule in rules_of([to_columns(process(text))])}
+        decided = {
+            int(rule) for text in texts for rule in rules_of(Places.of([to_columns(process(text))]))
+        }
         assert [rule for at, rule in enumerate(KIND_RULES) if at not in decided] == []
 
 
@@ -448,7 +477,7 @@ class TestKinds:
         cut = [snapshot.mappings[at : at + 3] for at in range(0, len(snapshot), 3)]
         parts = [to_columns(mappings) for mappings in cut]
         assert [kind for part in kinds_of(parts) for kind in part] == whole
-        assert rules_of([]).tolist() == []
+        assert kinds_of([]) == []
 
     def test_of_pmap_are_those_of_smaps_where_pmap_tells(self, process_folder: Path) -> None:
         """The longest layout of pmap has every field but the words in brackets."""
@@ -485,6 +514,7 @@ STACKS_OF = {
     "musl": (7, "the kernel joined the stack of a thread with memory above it"),
     "go-1.19": (0, "the stacks of goroutines are in Go's heap"),
     "go-1.27": (0, "the stacks of goroutines are in Go's heap"),
+    "wine": (0, "the stack of Windows programs is not made by libc"),
     "ruby": (40, "32 stacks are of fibers"),
     "ruby-yjit": (40, "32 stacks are of fibers"),
     "firefox": (82, "glibc keeps the stacks of ended threads"),
@@ -523,6 +553,7 @@ class TestRuntimes:
         at -= {MappingKind.MAIN_STACK, MappingKind.THREAD_STACK}
         in_heap = {"go-1.19": MappingKind.GO_HEAP, "go-1.27": MappingKind.GO_HEAP}
         in_heap["musl"] = MappingKind.ALLOCATOR
+        in_heap["wine"] = MappingKind.RUNTIME_HEAP
         assert at == ({in_heap[name]} if name in in_heap else set())
 
 

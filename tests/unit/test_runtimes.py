@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from fixtures.capture_runtimes import RUNTIMES as RUNTIMES_TO_CAPTURE
 from support.paths import RUNTIMES
 
 import smapskit
@@ -30,7 +31,7 @@ def _load(name: str) -> smapskit.Snapshot:
 
 def test_the_index_describes_every_capture() -> None:
     files = {file.name.removesuffix(".smaps.gz") for file in RUNTIMES.glob("*.smaps.gz")}
-    assert files == set(_CAPTURES)
+    assert files == set(_CAPTURES) == set(RUNTIMES_TO_CAPTURE)
 
 
 def test_a_capture_is_complete(name: str) -> None:

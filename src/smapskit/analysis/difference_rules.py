@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, text
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, text
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Comparison, Part, largest_kinds
 from smapskit.model.backing import Backing
 from smapskit.model.kinds import MappingKind
 
-_explanation = partial(rule, subject=Subject.DIFFERENCE, severity=Severity.EXPLANATION)
-_problem = partial(rule, subject=Subject.DIFFERENCE)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_explanation = partial(rule, RULES, Subject.DIFFERENCE, severity=Severity.EXPLANATION)
+_problem = partial(rule, RULES, Subject.DIFFERENCE)
 
 
 @_problem(
@@ -43,12 +46,14 @@ def _growth(compared: Comparison, limits: Limits) -> Evidence | None:
         kb("kind_growth", kind_growth),
     )
     is_dominant = kind_growth > limits["dominant"] * growth
+    causes = [kind for kind, part in grown if part > growth / 10]
     return Evidence(
         growth,
         figures,
-        compared.changed_mappings(kind),
+        compared.changed_mappings(*causes),
         f"Growth by kind: {largest_kinds(grown)}.",
         confidence=None if is_dominant else Confidence.POSSIBLE,
+        counter="dirty",
     )
 
 
@@ -104,6 +109,7 @@ def _thread_growth(compared: Comparison, limits: Limits) -> Evidence | None:
         after.sum("size") - before.sum("size"),
         figures,
         compared.changed_mappings(MappingKind.THREAD_STACK),
+        counter="size",
     )
 
 
@@ -134,6 +140,7 @@ def _mapping_growth(compared: Comparison, limits: Limits) -> Evidence | None:
         figures,
         compared.changed_mappings(kind),
         f"Most mappings now are {kind}: {number:,}.",
+        counter="size",
     )
 
 
@@ -144,10 +151,11 @@ def _mapping_growth(compared: Comparison, limits: Limits) -> Evidence | None:
     condition="in private anonymous memory, shared pages became fewer by at least {copied} and by "
     "more than {share}, and private dirty pages grew by at least half as much",
     meaning="After a fork, a page is copied when one of the processes writes to it. Each copied "
-    "page is counted once more on the machine, though RSS of this process stays the same.",
-    advice="Write less to memory from before the fork: gc.freeze() in Python, a copying-friendly "
-    "garbage collector (Ruby 2.0 and later), larger pages only where whole areas change (huge "
-    "pages are copied as a whole).",
+    "page takes memory once more, although RSS of this process stays the same.",
+    advice="While a fork saves data (BGSAVE of Redis), this is expected and ends with it. Else "
+    "write less to memory that was filled before the fork: gc.freeze() in Python, data structures "
+    "without reference counts. Switch transparent huge pages off: with them, a write to one byte "
+    "copies 2 MiB.",
     disproof="The other process has ended: then its pages become private without a copy.",
     needs=("shared_dirty", "private_dirty"),
 )
@@ -167,7 +175,7 @@ def _copy_on_write(compared: Comparison, limits: Limits) -> Evidence | None:
     )
     changed = {id(mapping) for mapping in compared.changed_mappings()}
     proof = after.where(lambda row: id(row.mapping) in changed and row.mapping.private_dirty)
-    return Evidence(copied, figures, proof.mappings)
+    return Evidence(copied, figures, proof.mappings, counter="private_dirty")
 
 
 @_problem(
@@ -188,7 +196,7 @@ def _swapped_out(compared: Comparison, limits: Limits) -> Evidence | None:
     figures = (kb("swap", swap), kb("after", _swap(compared.after)))
     kinds = compared.growth_by_kind(_swap)
     mappings = compared.after.where(lambda row: row.mapping.swap).mappings
-    return Evidence(swap, figures, mappings, f"By kind: {largest_kinds(kinds)}.")
+    return Evidence(swap, figures, mappings, f"By kind: {largest_kinds(kinds)}.", counter="swap")
 
 
 def _in_use(part: Part) -> int:

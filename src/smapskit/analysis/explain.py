@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 import attrs
 
-from smapskit.analysis import (  # noqa: F401  each adds its rules to RULES
+from smapskit.analysis import (
     difference_rules,
     limit_rules,
     oom_rules,
@@ -16,15 +17,42 @@ from smapskit.analysis import (  # noqa: F401  each adds its rules to RULES
 )
 from smapskit.analysis.context import Context
 from smapskit.analysis.findings import Finding
-from smapskit.analysis.rules import RULES, Rule, Subject, check_id
+from smapskit.analysis.rules import Rule, Subject
 from smapskit.analysis.series import Course, RecordingLike
 from smapskit.analysis.view import Comparison, Process
 from smapskit.model.diff import Difference
 from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
 
+RULES: Final = {
+    rule.id: rule
+    for rules in (
+        owner_rules,
+        use_rules,
+        limit_rules,
+        difference_rules,
+        recording_rules,
+        oom_rules,
+    )
+    for rule in rules.RULES
+}
+"""Every rule by the id of its finding."""
 Explainable = Snapshot | Difference | RecordingLike | OomReport
 View = Process | Comparison | Course | OomReport
+
+
+def check_id(id_: str) -> str:
+    """
+    Return the id of a rule.
+
+    Raises:
+        ValueError: no rule has it.
+    """
+    if id_ not in RULES:
+        known = ", ".join(sorted(RULES))
+        msg = f"expected the id of a finding, got {id_[:40]!a}; known are {known}"
+        raise ValueError(msg)
+    return id_
 
 
 @attrs.frozen

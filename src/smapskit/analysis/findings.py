@@ -80,6 +80,8 @@ class Finding:
     """The values that the finding is based on."""
     mappings: tuple[Mapping, ...] = attrs.field(default=(), repr=False)
     """The mappings that prove it, largest first; empty for a recording, which has sums only."""
+    counter: str = "rss"
+    """The attribute of these mappings that proves it, in kB, such as "rss", "swap" or "size"."""
     meaning: str = attrs.field(repr=False)
     """What it means for the process."""
     advice: str = attrs.field(repr=False)

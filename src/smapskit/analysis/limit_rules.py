@@ -9,13 +9,15 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from smapskit.analysis.findings import Confidence
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Process
 from smapskit.model.backing import Backing
 from smapskit.model.kinds import MappingKind
 
-_problem = partial(rule, subject=Subject.PROCESS)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_problem = partial(rule, RULES, Subject.PROCESS)
 
 _JIT_RUNTIMES: Final = re.compile(
     r"lib(jvm|j9\w*|coreclr|clrjit|mono\w*|luajit\S*|pypy\S*|v8|node|xul|cef|art|"
@@ -54,7 +56,9 @@ def _map_count(process: Process, limits: Limits) -> Evidence | None:
     if known is None:
         detail += " The limit of the machine is not known: the kernel's default is used."
     certain = Confidence.CERTAIN if known is not None else Confidence.LIKELY
-    return Evidence(process.sum("size"), figures, part.mappings, detail, confidence=certain)
+    return Evidence(
+        process.sum("size"), figures, part.mappings, detail, confidence=certain, counter="size"
+    )
 
 
 @_problem(
@@ -80,7 +84,7 @@ def _stack_limit(process: Process, limits: Limits) -> Evidence | None:
         share("share", size, limit),
         kb("rss", stack.rss),
     )
-    return Evidence(size, figures, stack.mappings)
+    return Evidence(size, figures, stack.mappings, counter="size")
 
 
 @_problem(
@@ -101,7 +105,7 @@ def _address_space_limit(process: Process, limits: Limits) -> Evidence | None:
     if size <= limits["share"] * limit:
         return None
     figures = (kb("size", size), kb("limit", limit), share("share", size, limit))
-    return Evidence(size, figures, counted.mappings)
+    return Evidence(size, figures, counted.mappings, counter="size")
 
 
 @_problem(
@@ -125,7 +129,7 @@ def _executable_stack(process: Process, _limits: Limits) -> Evidence | None:
     if not stacks.rows:
         return None
     figures = (count("mappings", len(stacks), "mapping"), kb("size", stacks.sum("size")))
-    return Evidence(stacks.sum("size"), figures, stacks.mappings)
+    return Evidence(stacks.sum("size"), figures, stacks.mappings, counter="size")
 
 
 @_problem(
@@ -162,7 +166,7 @@ def _writable_executable(process: Process, _limits: Limits) -> Evidence | None:
         count("mappings", len(both), "mapping"),
         kb("rss", both.rss),
     )
-    return Evidence(both.sum("size"), figures, both.mappings)
+    return Evidence(both.sum("size"), figures, both.mappings, counter="size")
 
 
 @_problem(
@@ -185,7 +189,7 @@ def _executable_memfd(process: Process, _limits: Limits) -> Evidence | None:
     if not code.rows:
         return None
     figures = (kb("size", code.sum("size")), count("mappings", len(code), "mapping"))
-    return Evidence(code.sum("size"), figures, code.mappings)
+    return Evidence(code.sum("size"), figures, code.mappings, counter="size")
 
 
 def _has_jit(process: Process) -> bool:

@@ -8,12 +8,14 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from smapskit.analysis.findings import Figure, format_kb, format_share
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, text
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, text
 from smapskit.analysis.thresholds import Limits
 from smapskit.model.cgroup import CgroupOwner
 from smapskit.model.oom import OomConstraint, OomReport, OomTask, OomVictim
 
-_problem = partial(rule, subject=Subject.OOM_REPORT)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_problem = partial(rule, RULES, Subject.OOM_REPORT)
 
 _MAX_OTHERS: Final = 3
 _MAX_PARTS: Final = 4

@@ -9,19 +9,28 @@ from itertools import pairwise
 from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity, format_kb
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share, text
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Part, Process, Row
 from smapskit.model.backing import Backing
-from smapskit.model.kinds import MappingKind
+from smapskit.model.kinds import KindSource, MappingKind
 
-_explanation = partial(rule, subject=Subject.PROCESS, severity=Severity.EXPLANATION)
-_problem = partial(rule, subject=Subject.PROCESS)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_explanation = partial(rule, RULES, Subject.PROCESS, severity=Severity.EXPLANATION)
+_problem = partial(rule, RULES, Subject.PROCESS)
 
 _UNNAMED_KINDS: Final = (
     MappingKind.OTHER_ANONYMOUS,
     MappingKind.MALLOC_CHUNK,
     MappingKind.UNKNOWN,
+)
+_RUNTIME_KINDS: Final = (
+    MappingKind.ALLOCATOR,
+    MappingKind.GO_HEAP,
+    MappingKind.JAVASCRIPT_HEAP,
+    MappingKind.JVM_HEAP,
+    MappingKind.RUNTIME_HEAP,
 )
 _PAIRED_KINDS: Final = {MappingKind.THREAD_STACK, MappingKind.MALLOC_ARENA}
 
@@ -77,6 +86,44 @@ def _main_heap(process: Process, limits: Limits) -> Evidence | None:
         return None
     figures = (kb("rss", heap.rss), share("share", heap.rss, process.rss))
     return Evidence(heap.rss, figures, heap.mappings)
+
+
+@_explanation(
+    "runtime-heap",
+    confidence=Confidence.LIKELY,
+    title="{rss}, {share} of RSS, is in: {kind}.",
+    condition="the heap of one runtime or allocator (JVM, Go, JavaScript, CPython, .NET, jemalloc, "
+    "tcmalloc, ...) holds at least {rss} and more than {share} of RSS",
+    meaning="The objects of the program are there. The runtime keeps freed memory for later, so "
+    "this is what the program needed at its highest, not what it uses now. Only the runtime's own "
+    "tools tell used from free memory.",
+    advice="Ask the runtime: jcmd PID GC.class_histogram (Java), net/http/pprof (Go), "
+    "node --heapsnapshot-signal (Node.js), memray or tracemalloc (Python), dotnet-gcdump (.NET). "
+    "To limit it: -Xmx, GOMEMLIMIT, --max-old-space-size. To see whether it grows: "
+    "smapskit record --by kind.",
+    disproof="The limit of the heap was set to this size on purpose.",
+    needs=("rss",),
+)
+def _runtime_heap(process: Process, limits: Limits) -> Evidence | None:
+    heaps = process.of_kind(*_RUNTIME_KINDS).by_kind()
+    if not heaps:
+        return None
+    kind, heap = max(heaps.items(), key=lambda entry: entry[1].rss)
+    if heap.rss < limits["rss"] or heap.rss <= limits["share"] * process.rss:
+        return None
+    owners = sorted({row.verdict.owner for row in heap.rows} - {""})
+    figures = (
+        kb("rss", heap.rss),
+        share("share", heap.rss, process.rss),
+        text("kind", f"{kind} ({', '.join(owners)})" if owners else str(kind)),
+    )
+    is_guess = all(row.verdict.source is KindSource.GUESS for row in heap.rows)
+    return Evidence(
+        heap.rss,
+        figures,
+        heap.mappings,
+        confidence=Confidence.POSSIBLE if is_guess else None,
+    )
 
 
 @_explanation(
@@ -158,7 +205,7 @@ def _fragmented(process: Process, limits: Limits) -> Evidence | None:
         return None
     chunks = unnamed.where(lambda row: row.mapping.size == size)
     figures = (count("mappings", number, "mapping"), kb("size", size), kb("rss", chunks.rss))
-    return Evidence(chunks.sum("size"), figures, chunks.mappings)
+    return Evidence(chunks.sum("size"), figures, chunks.mappings, counter="size")
 
 
 @_problem(
@@ -182,7 +229,7 @@ def _split_mappings(process: Process, limits: Limits) -> Evidence | None:
         kb("size", pieces.sum("size")),
         kb("rss", pieces.rss),
     )
-    return Evidence(pieces.sum("size"), figures, pieces.mappings)
+    return Evidence(pieces.sum("size"), figures, pieces.mappings, counter="size")
 
 
 def _split_pairs(process: Process) -> Iterator[tuple[Row, Row]]:
@@ -247,7 +294,7 @@ def _copied_file(process: Process, limits: Limits) -> Evidence | None:
     if size < limits["copied"]:
         return None
     figures = (kb("copied", size), count("mappings", len(copied), "mapping"))
-    return Evidence(size, figures, copied.mappings)
+    return Evidence(size, figures, copied.mappings, counter="anonymous")
 
 
 @_explanation(
@@ -277,7 +324,7 @@ def _device_memory(process: Process, limits: Limits) -> Evidence | None:
         kb("rss", devices.rss),
         count("mappings", len(devices), "mapping"),
     )
-    return Evidence(size, figures, devices.mappings)
+    return Evidence(size, figures, devices.mappings, counter="size")
 
 
 @_explanation(
@@ -324,7 +371,7 @@ def _reserved(process: Process, limits: Limits) -> Evidence | None:
         kb("vsz", process.sum("size")),
         count("mappings", len(reserved), "mapping"),
     )
-    return Evidence(size, figures, reserved.mappings)
+    return Evidence(size, figures, reserved.mappings, counter="size")
 
 
 def _is_reserved(row: Row) -> bool:
@@ -359,4 +406,4 @@ def _untouched(process: Process, limits: Limits) -> Evidence | None:
         count("mappings", len(allocated), "mapping"),
     )
     detail = f"The largest mapping has {format_kb(max(m.size for m in allocated.mappings))}."
-    return Evidence(size - used, figures, allocated.mappings, detail)
+    return Evidence(size - used, figures, allocated.mappings, detail, counter="size")

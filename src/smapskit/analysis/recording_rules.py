@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 from smapskit.analysis.findings import Confidence, Figure, Severity, format_kb
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
 from smapskit.analysis.series import Course, Series, clean, in_use
 from smapskit.analysis.thresholds import Limits
 from smapskit.model.totals import Totals
 
-_explanation = partial(rule, subject=Subject.RECORDING, severity=Severity.EXPLANATION)
-_problem = partial(rule, subject=Subject.RECORDING)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_explanation = partial(rule, RULES, Subject.RECORDING, severity=Severity.EXPLANATION)
+_problem = partial(rule, RULES, Subject.RECORDING)
 
 
 @_problem(

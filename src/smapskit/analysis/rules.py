@@ -1,5 +1,5 @@
 """
-The declaration of a rule, and the table of all rules.
+The declaration of a rule.
 
 A rule is a small function from a prepared view to `Evidence` or None, and the texts of its
 finding. Its thresholds are in `thresholds.py`. The documentation of each id is generated from
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -48,6 +48,8 @@ class Evidence:
     """In place of the declared one."""
     advice: str = ""
     """In place of the declared one."""
+    counter: str = "rss"
+    """The attribute of Mapping that proves it, by which the mappings are sorted."""
 
 
 View = TypeVar("View")
@@ -57,7 +59,7 @@ Check = Callable[[View, Limits], Evidence | None]
 @attrs.frozen(kw_only=True)
 class Rule:
     """
-    One row of RULES: when a finding is reported, and its texts.
+    When a finding is reported, and its texts.
 
     `title` and `condition` are templates: the first is filled with the figures of a finding,
     the second with the thresholds.
@@ -86,13 +88,17 @@ class Rule:
         evidence = self.check(view, limits)
         if evidence is None:
             return None
-        by_size = sorted(evidence.mappings, key=lambda m: (-(m.rss or 0), -m.size, m.start))
+        counter = evidence.counter
+        largest_first = sorted(
+            evidence.mappings, key=lambda m: (-(getattr(m, counter) or 0), -m.size, m.start)
+        )
         return Finding(
             id=self.id,
             title=self.title.format(**{figure.name: figure for figure in evidence.figures}),
             severity=evidence.severity or self.severity,
             figures=evidence.figures,
-            mappings=tuple(by_size),
+            mappings=tuple(largest_first),
+            counter=counter,
             meaning=f"{evidence.detail} {self.meaning}".strip(),
             advice=evidence.advice or self.advice,
             confidence=evidence.confidence or self.confidence,
@@ -106,41 +112,30 @@ class Rule:
         return self.condition.format(**{name: limit.text for name, limit in limits.items()})
 
 
-RULES: Final[dict[str, Rule]] = {}
-"""Every rule by its id. The modules of rules add theirs when they are imported."""
-
-
 def rule(
-    id_: str,
+    table: list[Rule],
     subject: Subject,
+    id_: str,
     severity: Severity = Severity.PROBLEM,
     confidence: Confidence = Confidence.CERTAIN,
     **texts: Any,
 ) -> Callable[[Check[View]], Check[View]]:
-    """Declare the decorated function as the check of a rule."""
+    """Append a rule to a table, with the decorated function as its check."""
 
     def declare(check: Check[View]) -> Check[View]:
-        RULES[id_] = Rule(
-            id=id_, subject=subject, severity=severity, confidence=confidence, check=check, **texts
+        table.append(
+            Rule(
+                id=id_,
+                subject=subject,
+                severity=severity,
+                confidence=confidence,
+                check=check,
+                **texts,
+            )
         )
         return check
 
     return declare
-
-
-def check_id(id_: str) -> str:
-    """
-    Return the id of a rule.
-
-    Raises:
-        ValueError: no rule has it.
-    """
-    if id_ not in RULES:
-        msg = (
-            f"expected the id of a finding, got {id_[:40]!a}; known are {', '.join(sorted(RULES))}"
-        )
-        raise ValueError(msg)
-    return id_
 
 
 def kb(name: str, value: float) -> Figure:

@@ -4,43 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
 from smapskit.model.totals import Totals
 
 
-class SampleLike(Protocol):
-    """What rules need of `smapskit.Sample`."""
-
-    @property
-    def seconds(self) -> float:
-        """Since the beginning of the recording."""
-
-    @property
-    def group(self) -> str:
-        """The group; "" for all mappings."""
-
-    @property
-    def totals(self) -> Totals:
-        """The sums of the group."""
-
-    @property
-    def marker(self) -> str:
-        """What happened; "" for a sample."""
-
-
 class RecordingLike(Protocol):
     """What rules need of `smapskit.Recording`, which is defined in a later layer."""
 
     @property
-    def rows(self) -> Sequence[SampleLike]:
-        """Samples and markers, by time."""
+    def rows(self) -> Sequence[Any]:
+        """Samples and markers (`smapskit.Sample`), by time."""
+        ...
 
     @property
     def by(self) -> str | None:
         """What the sums were grouped by; None for one group."""
+        ...
 
 
 @attrs.frozen

@@ -52,11 +52,15 @@ THRESHOLDS: Final[dict[str, dict[str, Threshold]]] = {
     },
     "main-heap": {
         "share": _share(0.5, "most of the process"),
-        "rss": _kb(256 * MIB, _LARGE),
+        "rss": _kb(512 * MIB, "many healthy programs use less"),
+    },
+    "runtime-heap": {
+        "share": _share(0.5, "most of the process"),
+        "rss": _kb(512 * MIB, "many healthy programs use less"),
     },
     "unnamed-anonymous": {
         "share": _share(0.5, "most of the process"),
-        "rss": _kb(256 * MIB, _LARGE),
+        "rss": _kb(512 * MIB, "many healthy programs use less"),
     },
     "many-stacks": {"stacks": _count(256, "more threads than any number of cores explains")},
     "fragmented": {"mappings": _count(1000, "allocators use few large chunks")},

@@ -7,14 +7,16 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity, format_kb
-from smapskit.analysis.rules import Evidence, Subject, count, kb, rule, share
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Process, largest_kinds
 from smapskit.model.backing import Backing
 from smapskit.model.kinds import MappingKind
 
-_explanation = partial(rule, subject=Subject.PROCESS, severity=Severity.EXPLANATION)
-_problem = partial(rule, subject=Subject.PROCESS)
+RULES: Final[list[Rule]] = []
+"""The rules of this module, in the order of their declaration."""
+_explanation = partial(rule, RULES, Subject.PROCESS, severity=Severity.EXPLANATION)
+_problem = partial(rule, RULES, Subject.PROCESS)
 
 _MIN_SPARSE_KB: Final = 2048
 """Smaller mappings need at most two pages of page tables."""
@@ -55,8 +57,9 @@ def _thp_bloat(process: Process, limits: Limits) -> Evidence | None:
             detail,
             severity=Severity.PROBLEM,
             confidence=Confidence.LIKELY,
+            counter="anon_huge_pages",
         )
-    return Evidence(huge, figures, with_huge.mappings, detail)
+    return Evidence(huge, figures, with_huge.mappings, detail, counter="anon_huge_pages")
 
 
 @_explanation(
@@ -80,7 +83,7 @@ def _lazy_free(process: Process, limits: Limits) -> Evidence | None:
         kb("rss_without", process.rss - lazy_free),
     )
     mappings = process.where(lambda row: row.mapping.lazy_free).mappings
-    return Evidence(lazy_free, figures, mappings)
+    return Evidence(lazy_free, figures, mappings, counter="lazy_free")
 
 
 @_explanation(
@@ -135,12 +138,12 @@ def _pss_far_below_rss(process: Process, limits: Limits) -> Evidence | None:
     condition="private anonymous mappings have at least {shared}, and more than {share} of RSS, in "
     "pages that several processes map (Shared_Dirty + Shared_Clean, without KSM)",
     meaning="After a fork, parent and child share all pages until one of them writes to a page; "
-    "then it is copied. Up to this much can be added by writing. In languages that count "
-    "references (Python, Ruby before 2.0), reading objects writes to them.",
-    advice="For a snapshot process like that of Redis (BGSAVE), keep as much memory free as will "
-    "be written until it ends. For preforking servers, load data before the fork, and in Python "
-    "call gc.freeze() before it.",
-    disproof="No other process with the same parent or child relation is running.",
+    "then it is copied. The processes together can need up to this much more. In languages that "
+    "count references (Python, PHP, Perl), even reading objects writes to them.",
+    advice="A fork that saves data, such as BGSAVE of Redis, ends by itself: keep as much memory "
+    "free as is written in that time. In servers that fork workers, load data before the fork, "
+    "and in Python call gc.freeze() before it.",
+    disproof="No parent, child or sibling of this process is running that was made by fork.",
     needs=("shared_dirty", "rss"),
 )
 def _fork_shared(process: Process, limits: Limits) -> Evidence | None:
@@ -153,7 +156,12 @@ def _fork_shared(process: Process, limits: Limits) -> Evidence | None:
         share("share", shared, process.rss),
         kb("private_dirty", private.sum("private_dirty")),
     )
-    return Evidence(shared, figures, private.where(lambda row: row.mapping.shared_dirty).mappings)
+    return Evidence(
+        shared,
+        figures,
+        private.where(lambda row: row.mapping.shared_dirty).mappings,
+        counter="shared_dirty",
+    )
 
 
 @_problem(
@@ -180,7 +188,7 @@ def _dirty_shared_file(process: Process, limits: Limits) -> Evidence | None:
         share("share", dirty, process.rss),
         count("files", len({m.pathname for m in shared.mappings}), "file"),
     )
-    return Evidence(dirty, figures, shared.mappings)
+    return Evidence(dirty, figures, shared.mappings, counter="dirty")
 
 
 @_problem(
@@ -206,7 +214,7 @@ def _deleted_file(process: Process, limits: Limits) -> Evidence | None:
         return None
     names = {mapping.pathname for mapping in deleted.mappings}
     figures = (kb("size", size), kb("rss", deleted.rss), count("files", len(names), "file"))
-    return Evidence(size, figures, deleted.mappings)
+    return Evidence(size, figures, deleted.mappings, counter="size")
 
 
 @_problem(
@@ -238,7 +246,7 @@ def _deleted_executable(process: Process, _limits: Limits) -> Evidence | None:
         count("files", len(names), "file"),
         kb("size", deleted.sum("size")),
     )
-    return Evidence(deleted.sum("size"), figures, deleted.mappings)
+    return Evidence(deleted.sum("size"), figures, deleted.mappings, counter="size")
 
 
 @_explanation(
@@ -259,7 +267,9 @@ def _ksm(process: Process, limits: Limits) -> Evidence | None:
     size = merged.sum("ksm")
     if size < limits["ksm"]:
         return None
-    return Evidence(size, (kb("ksm", size), share("share", size, process.rss)), merged.mappings)
+    return Evidence(
+        size, (kb("ksm", size), share("share", size, process.rss)), merged.mappings, counter="ksm"
+    )
 
 
 @_explanation(
@@ -279,7 +289,12 @@ def _locked(process: Process, limits: Limits) -> Evidence | None:
     size = locked.sum("locked")
     if size < limits["locked"]:
         return None
-    return Evidence(size, (kb("locked", size), share("share", size, process.rss)), locked.mappings)
+    return Evidence(
+        size,
+        (kb("locked", size), share("share", size, process.rss)),
+        locked.mappings,
+        counter="locked",
+    )
 
 
 @_problem(
@@ -305,7 +320,9 @@ def _swapped(process: Process, limits: Limits) -> Evidence | None:
         ((kind, part.sum("swap")) for kind, part in swapped.by_kind().items()),
         key=lambda entry: -entry[1],
     )
-    return Evidence(swap, figures, swapped.mappings, f"Most of it: {largest_kinds(kinds)}.")
+    return Evidence(
+        swap, figures, swapped.mappings, f"Most of it: {largest_kinds(kinds)}.", counter="swap"
+    )
 
 
 @_explanation(
@@ -326,7 +343,7 @@ def _userfaultfd(process: Process, _limits: Limits) -> Evidence | None:
     if not watched.rows:
         return None
     figures = (kb("size", watched.sum("size")), kb("rss", watched.rss))
-    return Evidence(watched.sum("size"), figures, watched.mappings)
+    return Evidence(watched.sum("size"), figures, watched.mappings, counter="size")
 
 
 @_problem(
@@ -357,7 +374,7 @@ def _page_tables(process: Process, limits: Limits) -> Evidence | None:
     # An entry has 8 bytes: with pages of 4 KiB, a page of 512 entries maps 2 MiB.
     detail = f"Here a page of {page} kB maps {format_kb(page * page * 128)}." if page else ""
     largest = process.where(lambda row: row.mapping.size > _MIN_SPARSE_KB)
-    return Evidence(tables, figures, largest.mappings, detail)
+    return Evidence(tables, figures, largest.mappings, detail, counter="size")
 
 
 @_problem(
@@ -380,4 +397,4 @@ def _most_of_memory(process: Process, limits: Limits) -> Evidence | None:
         return None
     figures = (kb("used", used), share("share", used, total), kb("mem_total", total))
     anonymous = process.where(lambda row: row.backing is not Backing.FILE and row.mapping.dirty)
-    return Evidence(used, figures, anonymous.mappings)
+    return Evidence(used, figures, anonymous.mappings, counter="dirty")

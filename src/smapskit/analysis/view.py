@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from smapskit.analysis.context import Context
 from smapskit.analysis.findings import format_kb
@@ -152,7 +152,7 @@ class Comparison:
                 yield row.mapping
 
 
-def largest_kinds(grown: Sequence[tuple[Any, int]], limit: int = 3) -> str:
-    """Return the kinds with the largest values as text: `malloc arenas 12 MiB, ...`."""
-    named = [f"{kind} {format_kb(kb)}" for kind, kb in grown[:limit] if kb > 0]
-    return ", ".join(named)
+def largest_kinds(grown: Sequence[tuple[MappingKind, int]]) -> str:
+    """Return the kinds that make at least 1 % of a sum as text: `malloc arena 12.0 MiB, ...`."""
+    whole = sum(kb for _, kb in grown if kb > 0)
+    return ", ".join(f"{kind} {format_kb(kb)}" for kind, kb in grown if kb > whole / 100)

@@ -18,6 +18,7 @@ from smapskit.formats.pmap.table import process_line
 from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
 from smapskit.sources import captures, process, procfs
+from smapskit.text import parse_size
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
@@ -150,11 +151,13 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
 
 
 def _bytes(text: str) -> int:
-    size = re.fullmatch(r"([0-9]{1,15})([kKMGT]?)", text)
-    if size is None or int(size[1]) == 0:
-        msg = f"expected a number of bytes like 512M, got {text[:40]!a}"
-        raise argparse.ArgumentTypeError(msg)
-    return int(size[1]) << 10 * "_KMGT".index(size[2].upper() or "_")
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if size == 0:
+        raise argparse.ArgumentTypeError("expected a size like 512M, got 0")
+    return size
 
 
 def pid_of(operand: str) -> int | None:

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 import attrs
 
 from smapskit.analysis.context import Context
-from smapskit.analysis.explain import examine
-from smapskit.analysis.rules import RULES, check_id
+from smapskit.analysis.explain import RULES, check_id, examine
 from smapskit.cli.common import (
     FAILURE,
     OperandReader,

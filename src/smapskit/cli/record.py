@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import get_args
 
 from smapskit.cli.common import (
     FAILURE,
@@ -20,6 +21,7 @@ from smapskit.cli.common import (
     seconds,
 )
 from smapskit.errors import SmapskitError
+from smapskit.model.totals import GroupName
 from smapskit.sources import recording
 
 
@@ -112,7 +114,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-f", "--force", action="store_true", help="replace an existing FILE")
     parser.add_argument(
         "--by",
-        choices=("backing", "sharing", "perms", "pathname", "mapping"),
+        choices=(*get_args(GroupName), "mapping"),
         help="one row per group and sample; mapping: one row per mapping",
     )
     return parser

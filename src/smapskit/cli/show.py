@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
 from smapskit.cli.common import FAILURE, OperandReader, Parser, add_limit, operand, print_error
 from smapskit.errors import SmapskitError, escape_unprintable
@@ -180,7 +181,7 @@ def build_parser() -> argparse.ArgumentParser:
     other = parser.add_argument_group("other output")
     other.add_argument(
         "--by",
-        choices=("backing", "sharing", "perms", "pathname"),
+        choices=get_args(GroupName),
         help="one row per group of mappings, with sums, the largest RSS first",
     )
     formats = other.add_mutually_exclusive_group()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import get_args
 
 from smapskit.cli.common import (
     FAILURE,
@@ -14,6 +15,7 @@ from smapskit.cli.common import (
     unreadable_reasons,
 )
 from smapskit.errors import SmapskitError
+from smapskit.model.totals import GroupName
 from smapskit.sources.system import SystemUsage, read_system
 from smapskit.views import exports
 from smapskit.views.columns import OF_PROCESSES
@@ -65,9 +67,7 @@ def build_parser() -> Parser:
         "of each library; shared pages count once, by PSS.",
     )
     parser.add_argument("--all", action="store_true", help="all processes that this user may read")
-    parser.add_argument(
-        "--by", choices=("backing", "sharing", "perms", "pathname"), help="one row per group"
-    )
+    parser.add_argument("--by", choices=get_args(GroupName), help="one row per group")
     parser.add_argument(
         "--sort",
         choices=OF_PROCESSES,

@@ -5,9 +5,8 @@ Kinds: whose memory a mapping is, such as heap, thread stack, code or shared mem
 imply; the documentation prints it. A verdict says how it is known (`KindSource`): only the kernel
 gives a name such as `[heap]`, but any process can choose the name in `[anon:NAME]`.
 
-The rules are evaluated over columns, for records too. Conditions on name, permissions and flags
-are evaluated once per distinct combination, conditions on addresses with NumPy, which is loaded
-when kinds are first computed.
+The rules are evaluated over columns, for records too: conditions on name and permissions once
+per distinct combination, conditions on addresses for all mappings at once (see `places`).
 """
 
 from __future__ import annotations
@@ -16,36 +15,21 @@ import enum
 import functools
 import itertools
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
-from smapskit.model.backing import DELETED, PMAP_ANON, PMAP_STACK, Backing
-from smapskit.model.columns import Cache, Columns, backing_of_key
+from smapskit.model.backing import DELETED, Backing
+from smapskit.model.columns import Cache, Columns
 from smapskit.model.mapping import Mapping, to_columns
+from smapskit.model.places import Places, kernel_name
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Mask = NDArray[np.bool_]
-
-Array = TypeVar("Array", bound="NDArray[Any]")
-
-_PAGE: Final = 4 << 10
-_KIB: Final = 1 << 10
-_MIB: Final = 1 << 20
-_GIB: Final = 1 << 30
-_TIB: Final = 1 << 40
-_MAX_ADDRESS: Final = 2**64 - 1
-_KERNEL_ADDRESS: Final = 2**63
-_MAX_32_BIT: Final = 1 << 32
-_LARGEST_GUARD: Final = 64 * _KIB
-_SMALLEST_STACK: Final = 16 * _KIB
-"""PTHREAD_STACK_MIN, without a guard."""
-_GO_HEAP_START: Final = 0xC0_0000_0000
-_GO_HEAP_END: Final = 0xD0_0000_0000
 
 
 class MappingKind(enum.StrEnum):
@@ -134,7 +118,7 @@ class KindRule(NamedTuple):
     owner: str = ""
     """The library or runtime, where the kind alone does not tell."""
     pattern: str | None = None
-    """Regular expression that the whole name must match; "" for no name; None for any name."""
+    """Regular expression that the whole name must match; None for any name."""
     backing: Backing | None = None
     """Match only this backing."""
     executable: bool | None = None
@@ -143,8 +127,12 @@ class KindRule(NamedTuple):
     """Match only if the path or base name of an executable file of the process matches."""
     same_file_is_code: bool = False
     """Match only files that are also mapped with permission `x`."""
-    where: Callable[[_Places], Mask] | None = None
-    """A condition on addresses, sizes and neighbours."""
+    where: Callable[[Places], Mask] | None = None
+    """
+    A condition on addresses, sizes and neighbours.
+
+    A row with one matches only private anonymous memory without a name.
+    """
 
 
 @attrs.frozen
@@ -160,341 +148,6 @@ class KindVerdict:
     reason: str
 
 
-class _Key(NamedTuple):
-    """What rules without addresses depend on; few distinct ones per process."""
-
-    name: str
-    perms: str
-    vm_flags: tuple[str, ...] | None
-    backing: Backing | None
-
-    @property
-    def is_plain(self) -> bool:
-        """Anonymous private memory without a name."""
-        return not self.name and self.backing is Backing.ANONYMOUS
-
-
-class _Places:
-    """Addresses of consecutive mappings, as arrays, and what follows from them."""
-
-    def __init__(
-        self,
-        parts: Sequence[Columns],
-        keys: Sequence[_Key],
-        codes: Sequence[int],
-        code_files: Collection[str],
-    ) -> None:
-        import numpy as np  # noqa: PLC0415  loaded when kinds are first computed
-
-        self._keys = keys
-        self._code_files = code_files
-        self._codes = np.array(codes, dtype=np.intp)
-        self.start: NDArray[np.uint64] = _addresses(parts, "start")
-        self.end: NDArray[np.uint64] = _addresses(parts, "end")
-        self.size = self.end - self.start
-        self.follows = np.zeros(len(codes), dtype=bool)
-        """Whether the mapping begins where the one before it ends."""
-        self.follows[1:] = self.start[1:] == self.end[:-1]
-
-    def of_keys(self, condition: Callable[[_Key], object]) -> Mask:
-        """Return for each mapping whether its key meets a condition."""
-        import numpy as np  # noqa: PLC0415
-
-        table = np.array([bool(condition(key)) for key in self._keys], dtype=bool)
-        return table[self._codes]
-
-    def of_table(self, table: Sequence[int]) -> NDArray[np.intp]:
-        """Return for each mapping the entry of its key in `table`."""
-        import numpy as np  # noqa: PLC0415
-
-        return np.array(table, dtype=np.intp)[self._codes]
-
-    def after(self, values: Array) -> Array:
-        """Return the value of the mapping that begins where this one ends, else 0 or False."""
-        found = values.copy()
-        found[:-1] = values[1:] * self.follows[1:]
-        found[-1:] = 0
-        return found
-
-    def before(self, values: Array) -> Array:
-        """Return the value of the mapping that ends where this one begins, else 0 or False."""
-        found = values.copy()
-        found[1:] = values[:-1] * self.follows[1:]
-        found[:1] = 0
-        return found
-
-    def has_flag(self, flag: str, *, if_unknown: bool) -> Mask:
-        """Return for each mapping whether it has a flag."""
-        return self.of_keys(
-            lambda key: if_unknown if key.vm_flags is None else flag in key.vm_flags
-        )
-
-    @functools.cached_property
-    def read_write(self) -> Mask:
-        """Unnamed anonymous memory that is readable and writable."""
-        return self.of_keys(lambda key: key.is_plain and key.perms == "rw-p")
-
-    @functools.cached_property
-    def no_access(self) -> Mask:
-        """Unnamed anonymous memory without permissions."""
-        return self.of_keys(lambda key: key.is_plain and key.perms == "---p")
-
-    @functools.cached_property
-    def program_data(self) -> Mask:
-        """Writable memory of files that are also mapped executable."""
-        return self.of_keys(
-            lambda key: (
-                key.perms == "rw-p" and key.backing is Backing.FILE and key.name in self._code_files
-            )
-        )
-
-    @functools.cached_property
-    def reserved_after(self) -> NDArray[np.uint64]:
-        """Size of the adjacent memory without permissions after a mapping."""
-        return self.after(self.size * self.no_access)
-
-    @functools.cached_property
-    def reserved_before(self) -> NDArray[np.uint64]:
-        """Size of the adjacent memory without permissions before a mapping."""
-        return self.before(self.size * self.no_access)
-
-    @functools.cached_property
-    def go_heap(self) -> Mask:
-        """
-        Memory at the addresses at which Go's heap begins (runtime/malloc.go).
-
-        The first arena is at 0xc000000000 on 64-bit systems. It is 64 MiB, as a glibc heap is.
-        """
-        is_there = (self.start >= _GO_HEAP_START) & (self.start < _GO_HEAP_END)
-        is_first: Mask = self.start == _GO_HEAP_START
-        return self.read_write & is_there & is_first.any()
-
-    @functools.cached_property
-    def arena(self) -> Mask:
-        """
-        Heaps of glibc's arenas.
-
-        A heap is HEAP_MAX_SIZE (glibc: malloc/arena.c), aligned to its size: 64 MiB, 1 MiB in
-        32-bit processes. Adjacent heaps are one mapping once the first is full. Their memory is
-        not accounted (`nr`), which that of other reservations is once it is writable. Where
-        overcommit is disabled, the kernel ignores MAP_NORESERVE: both parts lack the flag.
-        """
-        rest = self.reserved_after
-        unaccounted = self.has_flag("nr", if_unknown=True)
-        has_rest = (rest > 0) & (rest < self.heap_size) & ~(unaccounted ^ self.after(unaccounted))
-        has_rest &= _is_multiple(self.size + rest, self.heap_size)
-        # A mapping that happens to have the size of a heap is accounted.
-        return has_rest & self.read_write & self.at_heap | self.full_heap & unaccounted
-
-    @functools.cached_property
-    def heap_size(self) -> int:
-        """Size of a heap of glibc's arenas, which is also its alignment."""
-        return 64 * _MIB if self.end.max(initial=0) > _MAX_32_BIT else _MIB
-
-    @functools.cached_property
-    def at_heap(self) -> Mask:
-        """Mappings that may begin with a heap of an arena."""
-        return _is_multiple(self.start, self.heap_size) & ~self.go_heap
-
-    @functools.cached_property
-    def full_heap(self) -> Mask:
-        """Memory of the size of a heap, all of it writable."""
-        is_whole: Mask = self.size == self.heap_size
-        return self.read_write & self.at_heap & is_whole
-
-    @functools.cached_property
-    def thread_stack(self) -> Mask:
-        """
-        Stacks of threads: memory after a guard.
-
-        From kernel 6.7 on, a mapping made with MAP_STACK has the flag `nh`. glibc uses it, so
-        that no other mapping is a stack where it occurs. Elsewhere the size tells, with or
-        without the guard and up to a page more: musl adds thread-local storage, HotSpot moves
-        the guard. glibc 2.42 and later makes guard regions (`gu`) in place of a guard mapping;
-        then adjacent stacks are one mapping.
-        """
-        if self.made_as_stack.any():
-            return self.made_as_stack & (self.size >= _SMALLEST_STACK)
-        guard = self.reserved_before
-        is_guarded = (guard >= _PAGE) & (guard <= _LARGEST_GUARD)
-        is_guarded |= self.has_flag("gu", if_unknown=False)
-        unit = 128 * _KIB
-        is_usual = (self.size % unit <= _PAGE) | ((self.size + guard) % unit <= _PAGE)
-        is_usual &= (self.size >= unit) & (self.size <= 64 * _MIB)
-        return self.read_write & is_guarded & is_usual
-
-    @functools.cached_property
-    def made_as_stack(self) -> Mask:
-        """Memory with the flag of MAP_STACK after a guard, which may be large."""
-        guard = self.reserved_before
-        is_guarded = (guard >= _PAGE) & (guard <= _MIB)
-        is_guarded |= self.has_flag("gu", if_unknown=False)
-        return self.read_write & is_guarded & self.has_flag("nh", if_unknown=False)
-
-    @functools.cached_property
-    def is_far_down(self) -> Mask:
-        """Mappings at addresses that mmap does not choose, far below stack and libraries."""
-        top = int(self.end[self.end < _KERNEL_ADDRESS].max(initial=0))
-        return self.start < max(top - 4 * _TIB, 0)
-
-    @functools.cached_property
-    def beside_reserved(self) -> Mask:
-        """Memory beside a reservation, which is larger than a guard or has the flag `nr`."""
-        is_reservation = (self.size > _LARGEST_GUARD) | self.has_flag("nr", if_unknown=False)
-        reserved = self.no_access & is_reservation
-        return self.before(reserved) | self.after(reserved)
-
-    @functools.cached_property
-    def runs_go(self) -> bool:
-        """
-        Whether the process has the page summaries of Go's allocator (runtime/mpagealloc.go).
-
-        They are a tree of large reservations, of each of which little is used.
-        """
-        is_summary = self.read_write & (self.size == _PAGE)
-        is_summary &= (self.reserved_before >= 256 * _KIB) & (self.reserved_after >= 256 * _KIB)
-        return int(is_summary.sum()) >= 3  # noqa: PLR2004
-
-
-def _is_multiple(values: NDArray[np.uint64], unit: int) -> Mask:
-    is_multiple: Mask = values % unit == 0
-    return is_multiple
-
-
-def _addresses(parts: Sequence[Columns], name: str) -> NDArray[np.uint64]:
-    import numpy as np  # noqa: PLC0415
-
-    values = [getattr(columns, name) for columns in parts]
-    if not values:
-        return np.array([], dtype=np.uint64)
-    try:
-        return np.concatenate([np.asarray(column, dtype=np.uint64) for column in values])
-    except OverflowError:  # not an address of any kernel
-        joined = itertools.chain.from_iterable(values)
-        return np.array([min(max(value, 0), _MAX_ADDRESS) for value in joined], dtype=np.uint64)
-
-
-# ---- conditions on addresses -------------------------------------------------------------
-
-_COMPRESSED_OOPS_END: Final = 32 * _GIB
-_LIBRARY_BSS: Final = 4 * _MIB
-_MMAP_THRESHOLD: Final = 128 * _KIB
-_SHADOW_START: Final = 0x7FFF_7000
-_SHADOW_END: Final = 0x1000_7FFF_8000
-_SANITIZER_HEAP_START: Final = 0x5000_0000_0000
-_SANITIZER_HEAP_END: Final = 0x6400_0001_0000
-_V8_PAGE: Final = 256 * _KIB
-
-
-def _is_go_heap(places: _Places) -> Mask:
-    return places.go_heap
-
-
-def _is_arena(places: _Places) -> Mask:
-    return places.arena
-
-
-def _is_full_heap(places: _Places) -> Mask:
-    return places.full_heap
-
-
-def _is_rest_of_arena(places: _Places) -> Mask:
-    return places.no_access & places.before(places.arena)
-
-
-def _is_thread_stack(places: _Places) -> Mask:
-    return places.thread_stack
-
-
-def _is_signal_stack(places: _Places) -> Mask:
-    return places.made_as_stack & (places.size < _SMALLEST_STACK)
-
-
-def _is_stack_guard(places: _Places) -> Mask:
-    return places.no_access & places.after(places.thread_stack | places.made_as_stack)
-
-
-def _is_guard(places: _Places) -> Mask:
-    return places.no_access & (places.size <= _LARGEST_GUARD)
-
-
-def _is_no_access(places: _Places) -> Mask:
-    return places.no_access
-
-
-def _is_bss(places: _Places) -> Mask:
-    return places.read_write & places.before(places.program_data) & (places.size <= _LIBRARY_BSS)
-
-
-def _is_below_32_gib(places: _Places) -> Mask:
-    return places.read_write & (places.start < _COMPRESSED_OOPS_END)
-
-
-def _is_beside_reserved(places: _Places) -> Mask:
-    return places.beside_reserved
-
-
-def _is_go_heap_elsewhere(places: _Places) -> Mask:
-    return places.read_write & places.is_far_down & places.beside_reserved & places.runs_go
-
-
-def _is_go_runtime(places: _Places) -> Mask:
-    return places.read_write & ~places.is_far_down & (places.runs_go or places.go_heap.any())
-
-
-def _is_v8_page(places: _Places) -> Mask:
-    return _is_multiple(places.start, _V8_PAGE) & places.has_flag("nr", if_unknown=True)
-
-
-def _is_unaccounted(places: _Places) -> Mask:
-    return places.has_flag("nr", if_unknown=False)
-
-
-def _is_far_down(places: _Places) -> Mask:
-    return places.is_far_down
-
-
-def _is_block(places: _Places) -> Mask:
-    """At least malloc's threshold for mmap, or memory that is not accounted."""
-    is_large = places.size > _MMAP_THRESHOLD
-    return places.read_write & (is_large | places.has_flag("nr", if_unknown=False))
-
-
-def _is_large_block(places: _Places) -> Mask:
-    return places.read_write & (places.size > _MMAP_THRESHOLD) & ~places.is_far_down
-
-
-def _is_block_or_beside_reserved(places: _Places) -> Mask:
-    has_neighbour = (places.reserved_before > 0) | (places.reserved_after > 0)
-    return places.read_write & (has_neighbour | (places.size > _MMAP_THRESHOLD))
-
-
-def _is_multiple_of_256_kib(places: _Places) -> Mask:
-    return places.read_write & _is_multiple(places.size, 256 * _KIB)
-
-
-def _is_multiple_of_2_mib(places: _Places) -> Mask:
-    return places.read_write & _is_multiple(places.start, 2 * _MIB)
-
-
-def _is_guest_memory(places: _Places) -> Mask:
-    # softmmu/physmem.c: memory of the guest is not copied by fork.
-    return places.read_write & places.has_flag("dc", if_unknown=False)
-
-
-def _is_shadow(places: _Places) -> Mask:
-    # compiler-rt: asan_mapping.h, for x86-64.
-    is_there = (places.start >= _SHADOW_START) & (places.end <= _SHADOW_END)
-    is_first: Mask = places.start == _SHADOW_START
-    return places.read_write & is_there & is_first.any()
-
-
-def _is_sanitizer_heap(places: _Places) -> Mask:
-    is_first: Mask = places.start == _SHADOW_START
-    is_there = (places.start >= _SANITIZER_HEAP_START) & (places.start < _SANITIZER_HEAP_END)
-    return places.read_write & is_there & is_first.any()
-
-
 # ---- the rules ---------------------------------------------------------------------------
 
 _ANON: Final = r"\[anon: ?"
@@ -502,6 +155,8 @@ _JVM: Final = r"libjvm\.so|libj9vm\d+\.so"
 _CHROMIUM: Final = r"chrom(e|ium)|electron|headless_shell|msedge|brave"
 _V8: Final = rf"node(js)?|libnode\.so[.\d]*|deno|d8|{_CHROMIUM}"
 _FIREFOX: Final = r"libxul\.so"
+_TSAN: Final = r"lib(clang_rt\.)?tsan.*\.so[.\d]*"
+_WINE: Final = r"wine(64)?(-preloader)?|ntdll\.so"
 _GLIBC: Final = r"libc\.so\.6|libc-2\.\d+\.so"
 
 
@@ -510,6 +165,7 @@ _ALLOCATORS: Final = (
     ("tcmalloc", r"libtcmalloc.*\.so[.\d]*", "libtcmalloc.so.4"),
     ("mimalloc", r"libmimalloc.*\.so[.\d]*", "libmimalloc.so.2"),
     ("AddressSanitizer", r"lib(clang_rt\.)?asan.*\.so[.\d]*", "libasan.so.8"),
+    ("ThreadSanitizer", _TSAN, "libtsan.so.2"),
     ("musl", r"ld-musl-.*\.so\.1|.*-linux-musl/libc\.so", "ld-musl-x86_64.so.1"),
 )
 """Owner, pattern of the files that show it, and an example."""
@@ -518,6 +174,7 @@ _RUNTIMES: Final = (
     ("BEAM", r"beam(\.smp)?", "beam.smp"),
     ("Ruby", r"ruby[\d.]*|libruby[-\d.]*\.so[.\d]*", "libruby-3.1.so.3.1"),
     ("Mono", r"mono(-sgen)?|libmono.*\.so[.\d]*", "mono-sgen"),
+    ("PyPy", r"pypy[\d.]*(-c)?|libpypy.*\.so[.\d]*", "libpypy3.9-c.so"),
     ("LuaJIT", r"luajit.*|libluajit.*\.so[.\d]*", "luajit"),
 )
 """Owner, pattern of the files that show it, and an example."""
@@ -538,7 +195,7 @@ KIND_RULES: Final = (
         KindSource.KERNEL,
         "[stack]",
         "the stack of the main thread",
-        pattern=r"\[ ?stack ?\]",
+        pattern=r"\[stack\]",
     ),
     KindRule(
         MappingKind.THREAD_STACK,
@@ -774,6 +431,16 @@ KIND_RULES: Final = (
     ),
     # Anonymous memory without a name, by its place.
     KindRule(
+        MappingKind.CODE,
+        KindSource.GUESS,
+        "241b91000-241baa000 r-xp",
+        "far below the libraries, in a process that runs Wine: a part of a Windows program that "
+        "could not be mapped",
+        "Wine",
+        program=_WINE,
+        where=lambda places: places.executable & places.far_down,
+    ),
+    KindRule(
         MappingKind.JIT_CODE,
         KindSource.POSITION,
         "rwxp (no name)",
@@ -786,8 +453,20 @@ KIND_RULES: Final = (
         KindSource.POSITION,
         "c000000000-c000400000 rw-p",
         "the address at which Go's heap begins",
-        pattern="",
-        where=_is_go_heap,
+        where=lambda places: places.go_heap,
+    ),
+    *(
+        KindRule(
+            MappingKind.ALLOCATOR,
+            KindSource.GUESS,
+            f"2 MiB rw-p, flag `nr`, in a process that maps {file}",
+            "not accounted, in a process with this allocator in place of glibc's",
+            owner,
+            program=program,
+            where=lambda places: places.unaccounted,
+        )
+        for owner, program, file in _ALLOCATORS
+        if owner in ("jemalloc", "mimalloc")
     ),
     KindRule(
         MappingKind.MALLOC_ARENA,
@@ -795,8 +474,7 @@ KIND_RULES: Final = (
         "7f8a40000000-7f8a40021000 rw-p, 65404 kB without permissions after it",
         "64 MiB at a multiple of 64 MiB (1 MiB in 32-bit processes), a part of it writable",
         "glibc",
-        pattern="",
-        where=_is_arena,
+        where=lambda places: places.arena,
     ),
     KindRule(
         MappingKind.RESERVED,
@@ -804,8 +482,7 @@ KIND_RULES: Final = (
         "7f8a40021000-7f8a44000000 ---p",
         "the part of a malloc arena that is not used yet",
         "glibc",
-        pattern="",
-        where=_is_rest_of_arena,
+        where=lambda places: places.rest_of_arena,
     ),
     KindRule(
         MappingKind.THREAD_STACK,
@@ -813,48 +490,42 @@ KIND_RULES: Final = (
         "4 kB without permissions, then 8 MiB rw-p",
         "memory after a guard or with guard regions (flag `gu`), that has the flag `nh` of "
         "MAP_STACK (6.7 and later); where no mapping has it, memory of a usual size",
-        pattern="",
-        where=_is_thread_stack,
+        where=lambda places: places.thread_stack,
     ),
     KindRule(
         MappingKind.SIGNAL_STACK,
         KindSource.POSITION,
         "4 kB without permissions, then 8 kB rw-p, flag `nh`",
         "as a thread stack, but less than the smallest one, 16 KiB",
-        pattern="",
-        where=_is_signal_stack,
+        where=lambda places: places.signal_stack,
     ),
     KindRule(
         MappingKind.GUARD,
         KindSource.POSITION,
         "4 kB ---p before a thread stack",
         "the guard of a stack",
-        pattern="",
-        where=_is_stack_guard,
+        where=lambda places: places.stack_guard,
     ),
     KindRule(
         MappingKind.GUARD,
         KindSource.KERNEL,
         "4 kB ---p",
         "at most 64 kB without permissions",
-        pattern="",
-        where=_is_guard,
+        where=lambda places: places.guard,
     ),
     KindRule(
         MappingKind.RESERVED,
         KindSource.KERNEL,
         "1 GiB ---p",
         "address space without permissions",
-        pattern="",
-        where=_is_no_access,
+        where=lambda places: places.no_access,
     ),
     KindRule(
         MappingKind.BSS,
         KindSource.POSITION,
         "rw-p (no name) after rw-p /usr/lib/libc.so.6",
-        "at most 4 MiB directly after the writable data of a program or library",
-        pattern="",
-        where=_is_bss,
+        "directly after the writable data of the program, or at most 512 kB after a library's",
+        where=lambda places: places.bss,
     ),
     # Runtimes and allocators, by their programs, libraries and addresses.
     KindRule(
@@ -863,8 +534,7 @@ KIND_RULES: Final = (
         "7fff7000-8fff7000 rw-p",
         "the address of AddressSanitizer's shadow memory",
         "AddressSanitizer",
-        pattern="",
-        where=_is_shadow,
+        where=lambda places: places.shadow,
     ),
     KindRule(
         MappingKind.ALLOCATOR,
@@ -872,42 +542,64 @@ KIND_RULES: Final = (
         "602000000000-602000010000 rw-p",
         "the address of AddressSanitizer's heap",
         "AddressSanitizer",
-        pattern="",
-        where=_is_sanitizer_heap,
+        where=lambda places: places.sanitizer_heap,
+    ),
+    KindRule(
+        MappingKind.SHADOW_MEMORY,
+        KindSource.GUESS,
+        "10000000000-94092d44000 rw-p, flag `nr`",
+        "far below the libraries and not accounted, in a process with ThreadSanitizer",
+        "ThreadSanitizer",
+        program=_TSAN,
+        where=lambda places: places.far_down & places.unaccounted,
+    ),
+    KindRule(
+        MappingKind.ALLOCATOR,
+        KindSource.GUESS,
+        "7b4000000000-7b4001d30000 rw-p",
+        "far below the libraries, in a process with ThreadSanitizer",
+        "ThreadSanitizer",
+        program=_TSAN,
+        where=lambda places: places.far_down & places.read_write,
+    ),
+    KindRule(
+        MappingKind.RUNTIME_HEAP,
+        KindSource.GUESS,
+        "14a0000-1620000 rw-p",
+        "far below the libraries, in a process that runs Wine",
+        "Wine",
+        program=_WINE,
+        where=lambda places: places.far_down,
     ),
     KindRule(
         MappingKind.JVM_HEAP,
         KindSource.POSITION,
         "687400000-687c00000 rw-p",
         "below 32 GiB in a process that runs Java",
-        pattern="",
         program=_JVM,
-        where=_is_below_32_gib,
+        where=lambda places: places.below_32_gib,
     ),
     KindRule(
         MappingKind.JVM_OTHER,
         KindSource.GUESS,
         "512 kB rw-p, then 3584 kB ---p",
         "beside reserved address space in a process that runs Java",
-        pattern="",
         program=_JVM,
-        where=_is_beside_reserved,
+        where=lambda places: places.beside_reserved,
     ),
     KindRule(
         MappingKind.GO_HEAP,
         KindSource.POSITION,
         "202e1b400000-202e20800000 rw-p",
         "far below the stack, in a process with the page summaries of Go's allocator",
-        pattern="",
-        where=_is_go_heap_elsewhere,
+        where=lambda places: places.go_heap_elsewhere,
     ),
     KindRule(
         MappingKind.GO_RUNTIME,
         KindSource.GUESS,
         "7fd9681be000-7fd968500000 rw-p",
         "other memory of a process with a Go heap",
-        pattern="",
-        where=_is_go_runtime,
+        where=lambda places: places.go_runtime,
     ),
     KindRule(
         MappingKind.JAVASCRIPT_HEAP,
@@ -915,9 +607,8 @@ KIND_RULES: Final = (
         "5e383480000-5e3834c0000 rw-p",
         "at a multiple of 256 KiB and not accounted, in a process that runs V8",
         "V8",
-        pattern="",
         program=_V8,
-        where=_is_v8_page,
+        where=lambda places: places.v8_page,
     ),
     KindRule(
         MappingKind.JAVASCRIPT_HEAP,
@@ -925,9 +616,8 @@ KIND_RULES: Final = (
         "16 kB rw-p, flag `nr`",
         "not accounted, in a process that runs V8",
         "V8",
-        pattern="",
         program=_V8,
-        where=_is_unaccounted,
+        where=lambda places: places.not_accounted,
     ),
     KindRule(
         MappingKind.JAVASCRIPT_HEAP,
@@ -935,18 +625,16 @@ KIND_RULES: Final = (
         "bb3d3b00000-bb3d3c00000 rw-p",
         "far below the libraries, in a process that runs Firefox",
         "SpiderMonkey",
-        pattern="",
         program=_FIREFOX,
-        where=_is_far_down,
+        where=lambda places: places.far_down,
     ),
     KindRule(
         MappingKind.GUEST_MEMORY,
         KindSource.POSITION,
         "96 MiB rw-p, flag `dc`",
         "not copied by fork, in a process that runs qemu",
-        pattern="",
         program=r"qemu-(system-.*|kvm)",
-        where=_is_guest_memory,
+        where=lambda places: places.not_forked,
     ),
     KindRule(
         MappingKind.ALLOCATOR,
@@ -954,9 +642,8 @@ KIND_RULES: Final = (
         "f3400004000-f34001f4000 rw-p",
         "far below the libraries, in a process that runs Chromium",
         "PartitionAlloc",
-        pattern="",
         program=_CHROMIUM,
-        where=_is_far_down,
+        where=lambda places: places.far_down,
     ),
     KindRule(
         MappingKind.ALLOCATOR,
@@ -964,20 +651,18 @@ KIND_RULES: Final = (
         "1008 kB rw-p, then 4 kB ---p",
         "a large block, or beside a guard, in a process that runs Firefox",
         "mozjemalloc",
-        pattern="",
         program=_FIREFOX,
-        where=_is_block_or_beside_reserved,
+        where=lambda places: places.large_or_beside_guard,
     ),
     *(
         KindRule(
             MappingKind.ALLOCATOR,
             KindSource.GUESS,
             f"2 MiB rw-p in a process that maps {file}",
-            "over 128 KiB or not accounted, in a process with this allocator",
+            "over 128 KiB, in a process with this allocator",
             owner,
-            pattern="",
             program=program,
-            where=_is_block,
+            where=lambda places: places.large,
         )
         for owner, program, file in _ALLOCATORS
     ),
@@ -987,9 +672,8 @@ KIND_RULES: Final = (
         "1 MiB rw-p in a process that maps python3.12",
         "a multiple of 256 KiB, the size of CPython's arenas, in a process that runs it",
         "CPython",
-        pattern="",
         program=r"python[\d.]*|libpython[\d.]+(\.so[.\d]*)?",
-        where=_is_multiple_of_256_kib,
+        where=lambda places: places.cpython_arena,
     ),
     KindRule(
         MappingKind.RUNTIME_HEAP,
@@ -997,9 +681,8 @@ KIND_RULES: Final = (
         "2 MiB rw-p in a process that maps php8.2",
         "at a multiple of 2 MiB, the size of PHP's chunks, in a process that runs it",
         "PHP",
-        pattern="",
         program=r"php[\d.]*|php-(cgi|fpm)[\d.]*|libphp[\d.]*\.so",
-        where=_is_multiple_of_2_mib,
+        where=lambda places: places.php_chunk,
     ),
     *(
         KindRule(
@@ -1008,9 +691,8 @@ KIND_RULES: Final = (
             f"2 MiB rw-p in a process that maps {file}",
             "over 128 KiB, or beside memory without permissions, in a process with this runtime",
             owner,
-            pattern="",
             program=program,
-            where=_is_block_or_beside_reserved,
+            where=lambda places: places.large_or_beside_guard,
         )
         for owner, program, file in _RUNTIMES
     ),
@@ -1020,9 +702,8 @@ KIND_RULES: Final = (
         "7f8a40000000-7f8a44000000 rw-p in a process that maps libc.so.6",
         "64 MiB at a multiple of 64 MiB, accounted: a full heap of glibc 2.43, or chance",
         "glibc",
-        pattern="",
         program=_GLIBC,
-        where=_is_full_heap,
+        where=lambda places: places.full_heap,
     ),
     KindRule(
         MappingKind.MALLOC_CHUNK,
@@ -1030,9 +711,8 @@ KIND_RULES: Final = (
         "4100 kB rw-p in a process that maps libc.so.6",
         "over 128 KiB, for which glibc's malloc makes a mapping; or the program called mmap",
         "glibc",
-        pattern="",
         program=_GLIBC,
-        where=_is_large_block,
+        where=lambda places: places.large_nearby,
     ),
     KindRule(
         MappingKind.OTHER_ANONYMOUS,
@@ -1050,6 +730,11 @@ KIND_RULES: Final = (
 )
 """What implies which kind. The first row whose conditions hold decides."""
 
+# In reverse order: the first row decides, so it is applied last.
+_PLACE_RULES: Final = tuple(
+    (index, rule) for index, rule in reversed([*enumerate(KIND_RULES)]) if rule.where is not None
+)
+
 
 @functools.cache
 def _patterns() -> tuple[re.Pattern[str] | None, ...]:
@@ -1065,20 +750,24 @@ def kinds(mappings: Iterable[Mapping]) -> list[KindVerdict]:
 
     Args:
         mappings: all mappings of one process, in order: kinds depend on the neighbours and on
-            the libraries of the process.
+            the programs and libraries that the process maps. A part of a Snapshot knows those
+            of its process.
 
     Returns:
         One verdict per mapping.
     """
+    of_snapshot = getattr(mappings, "kinds", None)
+    if of_snapshot is not None:
+        return list(of_snapshot())
     columns = to_columns(list(mappings))
     verdicts = Cache(_verdict)
-    rules = rules_of([columns]).tolist()
+    rules = rules_of(Places.of([columns])).tolist()
     return [verdicts[key] for key in zip(rules, columns.pathname, strict=True)]
 
 
 def kinds_of(parts: Sequence[Columns]) -> list[list[MappingKind]]:
     """Return the kind of each mapping of one process, given as columns, part by part."""
-    found = iter(rules_of(parts).tolist())
+    found = iter(rules_of(Places.of(parts)).tolist())
     return [
         [KIND_RULES[rule].kind for rule in itertools.islice(found, len(part))] for part in parts
     ]
@@ -1099,85 +788,53 @@ _VARIABLE_PART: Final = re.compile(r":? ?\b(?:0x[0-9a-f]+|\d+)(?=\]$)", re.IGNOR
 
 def _verdict(key: tuple[int, str]) -> KindVerdict:
     rule = KIND_RULES[key[0]]
-    name = _plain_name(key[1])
-    return KindVerdict(rule.kind, rule.source, rule.owner, fold_name(name), rule.reason)
+    name = fold_name(kernel_name(key[1]))
+    return KindVerdict(rule.kind, rule.source, rule.owner, name, rule.reason)
 
 
-def _plain_name(name: str) -> str:
-    return "" if name == PMAP_ANON else "[stack]" if name == PMAP_STACK else name
-
-
-def rules_of(parts: Sequence[Columns]) -> NDArray[np.intp]:
-    """
-    Return for each mapping the index of the row of KIND_RULES that decides its kind.
-
-    Args:
-        parts: columns of consecutive mappings of one process.
-    """
-    keys: list[_Key] = []
-
-    def append(key: tuple[Any, ...]) -> int:
-        name, perms, _, flags, _ = key
-        keys.append(_Key(_plain_name(name), perms, flags, backing_of_key(key)))
-        return len(keys) - 1
-
-    numbers = Cache(append)
-    codes = [numbers[key] for columns in parts for key in columns.classification_keys()]
-    code_files = {key.name for key in keys if key.backing is Backing.FILE and "x" in key.perms}
-    places = _Places(parts, keys, codes, code_files)
-    programs = _programs(code_files)
-    applicable = [
-        (index, rule, pattern)
-        for index, (rule, pattern) in enumerate(zip(KIND_RULES, _patterns(), strict=True))
-        if rule.program is None or rule.program in programs
-    ]
-    decided, conditional = _decide_keys(keys, code_files, applicable)
-    found = places.of_table(decided)
-    for index in sorted(conditional, reverse=True):  # the first row decides, so it is set last
-        where = KIND_RULES[index].where
-        if where is not None:
-            candidates = conditional[index]
-            is_match = places.of_keys(candidates.__contains__) & where(places) & (found > index)
-            found[is_match] = index
+def rules_of(places: Places) -> NDArray[np.intp]:
+    """Return for each mapping the index of the row of KIND_RULES that decides its kind."""
+    files = places.code_files
+    found = places.of_keys(
+        lambda key: _rule_of_name(key.name, key.backing, "x" in key.perms, key.name in files)
+    )
+    programs = frozenset[str]().union(*map(_programs_of, files))
+    plain = places.plain
+    for index, rule in _PLACE_RULES:
+        if rule.where is not None and (rule.program is None or rule.program in programs):
+            found[plain & (found > index) & rule.where(places)] = index
     return found
 
 
-def _decide_keys(
-    keys: Iterable[_Key],
-    code_files: Collection[str],
-    rules: Sequence[tuple[int, KindRule, re.Pattern[str] | None]],
-) -> tuple[list[int], dict[int, set[_Key]]]:
-    """
-    Return what is decided without addresses.
-
-    Returns:
-        For each key the first rule without a condition on addresses that matches; and for each
-        rule with one that precedes it, the keys that meet the other conditions.
-    """
-    by_backing: dict[Backing | None, list[Any]] = {
-        backing: [entry for entry in rules if entry[1].backing in (None, backing)]
-        for backing in (None, *Backing)
-    }
-    decided = []
-    conditional: dict[int, set[_Key]] = {}
-    for key in keys:
-        for index, rule, pattern in by_backing[key.backing]:
-            if (
-                rule.executable in (None, "x" in key.perms)
-                and (not rule.same_file_is_code or key.name in code_files)
-                and (pattern is None or pattern.fullmatch(key.name))
-            ):
-                if rule.where is None:
-                    decided.append(index)
-                    break
-                conditional.setdefault(index, set()).add(key)
-    return decided, conditional
+@functools.lru_cache(maxsize=4096)
+def _rule_of_name(
+    name: str, backing: Backing | None, is_executable: bool, is_code_file: bool
+) -> int:
+    """Return the first row without a condition on addresses that matches."""
+    return next(
+        index
+        for index, (rule, pattern) in enumerate(zip(KIND_RULES, _patterns(), strict=True))
+        if rule.where is None
+        and rule.backing in (None, backing)
+        and rule.executable in (None, is_executable)
+        and is_code_file >= rule.same_file_is_code
+        and (pattern is None or pattern.fullmatch(name))
+    )
 
 
-def _programs(code_files: Iterable[str]) -> set[str]:
-    """Return the `program` patterns of KIND_RULES that one of these files matches."""
+@functools.lru_cache(maxsize=4096)
+def _programs_of(file: str) -> frozenset[str]:
+    """Return the `program` patterns of KIND_RULES that the name of a file matches."""
+    patterns, is_program = _program_patterns()
+    path = file.removesuffix(DELETED)
+    names = list(filter(is_program, (path, path.rpartition("/")[2])))
+    return frozenset(
+        pattern for pattern in patterns for name in names if re.fullmatch(pattern, name)
+    )
+
+
+@functools.cache
+def _program_patterns() -> tuple[set[str], Callable[[str], object]]:
+    """Return the patterns, and a function that returns whether a name matches any of them."""
     patterns = {rule.program for rule in KIND_RULES if rule.program is not None}
-    is_known = re.compile("|".join(f"(?:{pattern})" for pattern in patterns)).fullmatch
-    paths = [name.removesuffix(DELETED) for name in code_files]
-    names = [name for path in paths for name in (path, path.rpartition("/")[2]) if is_known(name)]
-    return {pattern for pattern in patterns if any(re.fullmatch(pattern, n) for n in names)}
+    return patterns, re.compile("|".join(f"(?:{pattern})" for pattern in patterns)).fullmatch

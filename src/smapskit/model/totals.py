@@ -162,13 +162,13 @@ def group_by(
     Args:
         mappings: any iterable of mappings.
         key: "backing" (a Backing, None where unknown), "sharing" (a Sharing), "kind" (a
-            MappingKind; requires all mappings of one process: see `kinds`), "perms" (four
+            MappingKind; of all mappings of one process: see `kinds`), "perms" (four
             characters), "pathname", or a function from a mapping to its group.
 
     Raises:
         ValueError: an unknown group name.
     """
-    rows = list(mappings)
+    rows = mappings if isinstance(mappings, Sequence) else list(mappings)
     keys = map(key, rows) if callable(key) else _group(key).of_mappings(rows)
     groups: dict[Any, list[Mapping]] = {}
     for mapping, group in zip(rows, keys, strict=True):

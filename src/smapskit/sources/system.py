@@ -70,7 +70,8 @@ def read_system(
     Read the memory of every process of this machine, or of some of them.
 
     Args:
-        by: also sum groups over all processes, by "backing", "sharing", "perms" or "pathname".
+        by: also sum groups over all processes, by "backing", "sharing", "kind",
+            "perms" or "pathname".
             This takes the kernel about ten times as long.
         pids: the processes to read, such as those of a cgroup; None for all.
         proc: where procfs is mounted.

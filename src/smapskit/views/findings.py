@@ -13,10 +13,10 @@ from typing import Any, Final
 import attrs
 
 from smapskit.analysis.explain import Explanation
-from smapskit.analysis.findings import Finding, format_kb
+from smapskit.analysis.findings import Figure, Finding, format_kb
 from smapskit.model.mapping import Mapping
 from smapskit.text import sanitize, truncate
-from smapskit.views.columns import UNKNOWN, label
+from smapskit.views.columns import HEADINGS, UNKNOWN, label
 
 SCHEMA_VERSION: Final = 1
 WIDTH: Final = 80
@@ -74,7 +74,7 @@ def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]
     shown = [figure for figure in finding.figures if str(figure) not in finding.title]
     entries = [
         ("Id", f"{finding.id} ({finding.severity})"),
-        ("Also", ", ".join(f"{f.name.replace('_', ' ')} {f}" for f in shown)),
+        ("Also", ", ".join(map(_figure, shown))),
         ("Meaning", finding.meaning),
         ("What to do", advice),
         ("How sure", finding.confidence),
@@ -83,37 +83,41 @@ def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]
     for name, text in entries:
         if text:
             lines += _labelled(name, sanitize(text))
-    for at, text in enumerate(_mapping_lines(finding.mappings)):
+    for at, text in enumerate(_mapping_lines(finding)):
         lines += [f"   {'Mappings' if at == 0 else '':{_LABEL_WIDTH - 3}}{text}"]
     return lines
+
+
+def _figure(figure: Figure) -> str:
+    return str(figure) if figure.noun else f"{figure.name.replace('_', ' ')} {figure}"
 
 
 def _labelled(name: str, text: str) -> list[str]:
     return _wrap(text, first=f"   {name:{_LABEL_WIDTH - 3}}", rest=" " * _LABEL_WIDTH)
 
 
-def _mapping_lines(mappings: Sequence[Mapping]) -> list[str]:
-    lines = [_mapping_line(mapping) for mapping in mappings[:_MAX_MAPPINGS]]
-    rest = len(mappings) - len(lines)
+def _mapping_lines(finding: Finding) -> list[str]:
+    lines = [_mapping_line(each, finding.counter) for each in finding.mappings[:_MAX_MAPPINGS]]
+    rest = len(finding.mappings) - len(lines)
     return [*lines, f"and {rest:,} more"] if rest else lines
 
 
-def _mapping_line(mapping: Mapping) -> str:
-    rss = UNKNOWN if mapping.rss is None else format_kb(mapping.rss)
-    start = f"{mapping.start:x} {mapping.perms} {format_kb(mapping.size):>9} {rss:>9} RSS "
+def _mapping_line(mapping: Mapping, counter: str) -> str:
+    known = getattr(mapping, counter)
+    value = UNKNOWN if known is None else format_kb(known)
+    name = HEADINGS.get(counter, counter.replace("_", " "))
+    start = f"{mapping.start:x} {mapping.perms} {value:>9} {name}  "
     room = max(12, WIDTH - _LABEL_WIDTH - len(start))
-    name = label(mapping.pathname)
-    return start + (name if len(name) <= room else f"...{name[3 - room :]}")
+    path = label(mapping.pathname)
+    return start + (path if len(path) <= room else f"...{path[3 - room :]}")
 
 
 def _format_unchecked(unchecked: MappingOf[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for id_, reason in unchecked.items():
         by_reason.setdefault(reason, []).append(id_)
-    lines: list[str] = []
-    for reason, ids in by_reason.items():
-        lines += _wrap(f"Not checked ({reason}): {', '.join(ids)}")
-    return lines
+    parts = [f"{', '.join(ids)} ({reason})" for reason, ids in by_reason.items()]
+    return _wrap(f"Not checked: {'; '.join(parts)}")
 
 
 def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
@@ -219,19 +223,20 @@ def _finding_document(finding: Finding, names: Sequence[str] | None) -> dict[str
         "size": finding.size,
         "figures": [{"name": f.name, "value": f.value, "unit": f.unit} for f in finding.figures],
         "names": [sanitize(name) for name in names],
-        "mappings": [_mapping_document(mapping) for mapping in finding.mappings],
+        "counter": finding.counter,
+        "mappings": [_mapping_document(mapping, finding.counter) for mapping in finding.mappings],
         "meaning": sanitize(finding.meaning),
         "advice": finding.advice,
         "disproof": finding.disproof,
     }
 
 
-def _mapping_document(mapping: Mapping) -> dict[str, Any]:
+def _mapping_document(mapping: Mapping, counter: str) -> dict[str, Any]:
     return {
         "start": f"{mapping.start:x}",
         "end": f"{mapping.end:x}",
         "perms": str(mapping.perms),
         "pathname": sanitize(mapping.pathname),
         "size": mapping.size,
-        "rss": mapping.rss,
+        "value": getattr(mapping, counter),
     }
