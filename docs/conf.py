@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import diff, explain, plot, record, show, system
+from smapskit.cli import cgroup, diff, explain, pages, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.mapping import KernelField, Mapping, Rollup, Usage, kernel_fields
@@ -41,7 +41,13 @@ html_theme = "furo"
 html_title = f"smapskit {version}"
 today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
-html_extra_path = ["schema.json", "schema-cgroup.json", "schema-explain.json", "schema-system.json"]
+html_extra_path = [
+    "schema.json",
+    "schema-cgroup.json",
+    "schema-explain.json",
+    "schema-pages.json",
+    "schema-system.json",
+]
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
@@ -118,8 +124,10 @@ def _help() -> str:
         "All processes": system,
         "Differences": diff,
         "Findings": explain,
+        "Cgroups": cgroup,
         "Recordings": record,
         "Plots": plot,
+        "Pages": pages,
     }
     return "\n".join(
         f"## {title}\n\n```text\n{command.build_parser().format_help()}```\n"
@@ -213,7 +221,7 @@ def _describe_counters(
     if field is not None and "meaning" in field.metadata:
         known = field.metadata
         text = f"{known['meaning'][:1].upper()}{known['meaning'][1:]}"
-        unit = f" In {known['unit']}." if known["unit"] == "kB" else ""
+        unit = " In kB." if known.get("unit") == "kB" else ""
         source = ""
         if "since" in known:
             source = f" ``{known['kernel_name']}`` in smaps, since kernel {known['since']}."

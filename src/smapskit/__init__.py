@@ -53,9 +53,22 @@ if TYPE_CHECKING:
         OomVictim,
         OomZone,
     )
+    from smapskit.model.page_recording import PageRecording, PageState, RecordedRange
+    from smapskit.model.page_runs import PageRuns
+    from smapskit.model.pages import (
+        FrameFlag,
+        Frames,
+        MappingPages,
+        PageCounts,
+        PageFlag,
+        PageRange,
+        Pages,
+    )
+    from smapskit.model.residency import Residency
     from smapskit.model.snapshot import Snapshot
     from smapskit.model.totals import Totals, group_by, shared_rss, totals
     from smapskit.model.vmflags import VM_FLAGS
+    from smapskit.model.working_set import WorkingSet
     from smapskit.sources.batch import load_frame
     from smapskit.sources.captures import (
         load,
@@ -71,6 +84,11 @@ if TYPE_CHECKING:
         explain_system,
         read_context,
     )
+    from smapskit.sources.pages.cache import read_residency
+    from smapskit.sources.pages.read import read_pages
+    from smapskit.sources.pages.sampling import PageSample, PageSampler, record_pages
+    from smapskit.sources.pages.storage import load_pages, save_pages
+    from smapskit.sources.pages.working_set import working_set
     from smapskit.sources.process import read, read_frame, read_maps, read_rollup
     from smapskit.sources.recording import Recording, Sample, record, sample
     from smapskit.sources.system import (
@@ -100,6 +118,8 @@ __all__ = [
     "Difference",
     "Figure",
     "Finding",
+    "FrameFlag",
+    "Frames",
     "GroupUsage",
     "Inconsistency",
     "InconsistencyKind",
@@ -108,6 +128,7 @@ __all__ = [
     "MachineFindings",
     "Mapping",
     "MappingKind",
+    "MappingPages",
     "MemoryStat",
     "Note",
     "OomConstraint",
@@ -117,13 +138,24 @@ __all__ = [
     "OomTrigger",
     "OomVictim",
     "OomZone",
+    "PageCounts",
+    "PageFlag",
+    "PageRange",
+    "PageRecording",
+    "PageRuns",
+    "PageSample",
+    "PageSampler",
+    "PageState",
+    "Pages",
     "ParseError",
     "Permissions",
     "Pressure",
     "ProcessFindings",
     "ProcessNotFound",
     "ProcessUsage",
+    "RecordedRange",
     "Recording",
+    "Residency",
     "Rollup",
     "Sample",
     "Severity",
@@ -134,6 +166,7 @@ __all__ = [
     "Totals",
     "Unsupported",
     "Usage",
+    "WorkingSet",
     "__version__",
     "concat",
     "diff",
@@ -148,6 +181,7 @@ __all__ = [
     "load_all",
     "load_frame",
     "load_oom_reports",
+    "load_pages",
     "load_rollup",
     "load_rollup_all",
     "parse_frame",
@@ -167,16 +201,21 @@ __all__ = [
     "read_context",
     "read_frame",
     "read_maps",
+    "read_pages",
+    "read_residency",
     "read_rollup",
     "read_system",
     "read_system_frame",
     "record",
+    "record_pages",
     "sample",
+    "save_pages",
     "shared_rss",
     "to_csv",
     "to_json",
     "totals",
     "unchecked_rules",
+    "working_set",
 ]
 
 # Imported on first access, so that `import smapskit` loads neither attrs nor pandas.
@@ -202,13 +241,23 @@ _LAZY_IMPORTS = {
     "model.memory_stat": "MemoryStat",
     "model.notes": "Note",
     "model.oom": ("OomConstraint OomCounter OomReport OomTask OomTrigger OomVictim OomZone"),
+    "model.page_recording": "PageRecording PageState RecordedRange",
+    "model.page_runs": "PageRuns",
+    "model.pages": "FrameFlag Frames MappingPages PageCounts PageFlag PageRange Pages",
+    "model.residency": "Residency",
     "model.snapshot": "Snapshot",
     "model.totals": "Totals group_by shared_rss totals",
     "model.vmflags": "VM_FLAGS",
+    "model.working_set": "WorkingSet",
     "sources.batch": "load_frame",
     "sources.captures": "load load_all load_oom_reports load_rollup load_rollup_all",
     "sources.cgroup": "read_cgroup read_cgroups",
     "sources.machine": "MachineFindings ProcessFindings explain_system read_context",
+    "sources.pages.cache": "read_residency",
+    "sources.pages.read": "read_pages",
+    "sources.pages.sampling": "PageSample PageSampler record_pages",
+    "sources.pages.storage": "load_pages save_pages",
+    "sources.pages.working_set": "working_set",
     "sources.process": "read read_frame read_maps read_rollup",
     "sources.recording": "Recording Sample record sample",
     "sources.system": "GroupUsage ProcessUsage SystemUsage read_system read_system_frame",

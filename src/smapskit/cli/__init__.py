@@ -16,10 +16,11 @@ from typing import Final
 
 COMMANDS: Final = {
     "diff": "diff",
-    "cgroup": "cgroup",
     "explain": "explain",
     "record": "record",
     "plot": "plot",
+    "pages": "pages",
+    "cgroup": "cgroup",
     "--completion": "completion",
 }
 """The first argument of each command but the default one, and its module."""
@@ -93,6 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = importlib.import_module(f"{__name__}.{COMMANDS[words[0]]}")
         status: int = command.run(words[1:])
         return status
+    if words and words[0] in _COMMANDS:
+        command = importlib.import_module(f"smapskit.cli.{words[0].removeprefix('--')}")
+        return int(command.run(words[1:]))
     if "--all" in words:
         from smapskit.cli import system  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from smapskit.cli import diff, explain, plot, record, show, system
+from smapskit.cli import cgroup, diff, explain, pages, plot, record, show, system
 from smapskit.cli.common import FAILURE, print_error
 from smapskit.errors import SmapskitError
 
@@ -44,6 +44,8 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
         "explain": explain.build_parser(),
         "record": record.build_parser(),
         "plot": plot.build_parser(),
+        "pages": pages.build_parser(),
+        "cgroup": cgroup.build_parser(),
         "--all": system.build_parser(),
         "": show.build_parser(),
     }
@@ -85,4 +87,5 @@ def _fish() -> str:
                 line = f"complete -c smapskit -n '{condition}' {' '.join(words)}"
                 lines.append(f"{line} -d '{description}'{choices}")
     lines.append("complete -c smapskit -n __fish_use_subcommand -a 'diff explain record plot'")
+    lines.append("complete -c smapskit -n __fish_use_subcommand -a 'diff record plot pages'")
     return "\n".join(lines) + "\n"
