@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     )
     from smapskit.formats.smaps.write import format_smaps
     from smapskit.model.backing import NAME_RULES, Backing, Sharing
-    from smapskit.model.cgroup import CgroupChild, CgroupOwner, CgroupUsage, Pressure
+    from smapskit.model.cgroup import CgroupChild, CgroupOwner, CgroupUsage, FileCharges, Pressure
     from smapskit.model.check import Inconsistency, InconsistencyKind
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
     from smapskit.model.kinds import KIND_RULES, KindSource, KindVerdict, MappingKind, kinds
@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         read_context,
     )
     from smapskit.sources.pages.cache import read_residency
+    from smapskit.sources.pages.charges import read_charges
     from smapskit.sources.pages.read import read_pages
     from smapskit.sources.pages.sampling import PageSample, PageSampler, record_pages
     from smapskit.sources.pages.storage import load_pages, save_pages
@@ -117,6 +118,7 @@ __all__ = [
     "Device",
     "Difference",
     "Figure",
+    "FileCharges",
     "Finding",
     "FrameFlag",
     "Frames",
@@ -198,6 +200,7 @@ __all__ = [
     "read",
     "read_cgroup",
     "read_cgroups",
+    "read_charges",
     "read_context",
     "read_frame",
     "read_maps",
@@ -233,7 +236,7 @@ _LAZY_IMPORTS = {
     ),
     "formats.smaps.write": "format_smaps",
     "model.backing": "NAME_RULES Backing Sharing",
-    "model.cgroup": "CgroupChild CgroupOwner CgroupUsage Pressure",
+    "model.cgroup": "CgroupChild CgroupOwner CgroupUsage FileCharges Pressure",
     "model.check": "Inconsistency InconsistencyKind",
     "model.diff": "Change ChangeKind Difference diff",
     "model.kinds": "KIND_RULES KindSource KindVerdict MappingKind kinds",
@@ -254,6 +257,7 @@ _LAZY_IMPORTS = {
     "sources.cgroup": "read_cgroup read_cgroups",
     "sources.machine": "MachineFindings ProcessFindings explain_system read_context",
     "sources.pages.cache": "read_residency",
+    "sources.pages.charges": "read_charges",
     "sources.pages.read": "read_pages",
     "sources.pages.sampling": "PageSample PageSampler record_pages",
     "sources.pages.storage": "load_pages save_pages",

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cgroup
+import jsonschema
 import pytest
-from support.marks import needs_linux
+from support.marks import needs_linux, needs_root
 from support.paths import ROOT
 from support.subjects import Start
 
@@ -148,8 +149,6 @@ def test_the_command(pod: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert {"kind", "pss"} <= document["kinds"][0].keys()
     assert document["unreadable"] == {}
     schema = json.loads((ROOT / "docs" / "schema-cgroup.json").read_text())
-    import jsonschema  # noqa: PLC0415
-
     jsonschema.Draft202012Validator(schema).validate(document)
     assert cli.main(["cgroup", "--all"]) == 0
     assert read_cgroup(pod).name.rpartition("/")[2] in capsys.readouterr().out
@@ -170,3 +169,50 @@ def test_no_such_process(start: Start) -> None:
     process.communicate()
     with pytest.raises(smapskit.ProcessNotFound):
         read_cgroup(process.pid)
+
+
+@needs_root
+def test_who_is_charged_with_a_file(
+    pod: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first group that used a page is charged with it, whoever uses it later."""
+    if not Path("/proc/kpagecgroup").exists():
+        pytest.skip("requires /proc/kpagecgroup")
+    name = read_cgroup(pod).name
+    (tmp_path / "mapped").read_bytes()  # by this process, in another group
+    for file, size in (("mapped", MAPPED), ("cached", CACHED)):
+        charges = smapskit.read_charges(tmp_path / file)
+        assert charges.groups == {name: size * MIB}
+        assert (charges.uncharged, charges.cached) == (0, size * MIB)
+    own = tmp_path / "own"
+    own.write_bytes(b"x" * (1 << 20))
+    assert list(smapskit.read_charges(own).groups) == [read_cgroup().name]
+    assert cli.main(["cgroup", "--who-pays", str(own), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["charged"] == [{"name": read_cgroup().name, "kb": 1024}]
+    assert cli.main(["cgroup", "--who-pays", str(own)]) == 0
+    assert "1024  100.0%" in capsys.readouterr().out
+
+
+@needs_root
+def test_pages_that_are_not_cached_are_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(4 << 20))
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+        os.pread(opened.fileno(), 1, 2 << 20)
+    before = smapskit.read_residency(file).cached
+    assert 0 < before < 1024
+    charges = smapskit.read_charges(file)
+    assert charges.cached == before * 4
+    assert smapskit.read_residency(file).cached == before
+
+
+def test_charges_require_root(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("this is root")
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(smapskit.AccessDenied):
+        smapskit.read_charges(tmp_path / "file")

@@ -341,8 +341,8 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("words", "status", "message"),
         [
-            ([], 1, "expected either --all or a PID or PATH"),
-            (["--all", "1"], 1, "expected either --all or a PID or PATH"),
+            ([], 1, "expected either --all, --who-pays FILE or a PID or PATH"),
+            (["--all", "1"], 1, "expected either --all, --who-pays FILE or a PID or PATH"),
             (["/no/such/group"], 1, "no such cgroup: /no/such/group"),
             (["2147483647"], 42, "no process 2147483647"),
             (["2147483648"], 1, "expected a pid"),

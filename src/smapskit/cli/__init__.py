@@ -94,9 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command = importlib.import_module(f"{__name__}.{COMMANDS[words[0]]}")
         status: int = command.run(words[1:])
         return status
-    if words and words[0] in _COMMANDS:
-        command = importlib.import_module(f"smapskit.cli.{words[0].removeprefix('--')}")
-        return int(command.run(words[1:]))
     if "--all" in words:
         from smapskit.cli import system  # noqa: PLC0415
 

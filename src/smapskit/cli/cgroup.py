@@ -20,7 +20,13 @@ from smapskit.errors import SmapskitError
 from smapskit.model.cgroup import CgroupUsage
 from smapskit.sources.cgroup import read_cgroup, read_cgroups
 from smapskit.sources.system import SystemUsage, read_system
-from smapskit.views.cgroup import cgroups_to_json, format_cgroup, format_cgroups
+from smapskit.views.cgroup import (
+    cgroups_to_json,
+    charges_to_json,
+    format_cgroup,
+    format_cgroups,
+    format_charges,
+)
 from smapskit.views.tables import format_processes, format_system_groups
 
 
@@ -28,9 +34,12 @@ def run(words: Sequence[str]) -> int:
     """Print the table."""
     parser = build_parser()
     options = parser.parse_args(words)
-    if options.all == (options.group is not None):
-        parser.error("expected either --all or a PID or PATH")
+    if options.all + bool(options.group) + bool(options.who_pays) != 1:
+        parser.error("expected either --all, --who-pays FILE or a PID or PATH")
     try:
+        if options.who_pays:
+            _write_charges(options.who_pays, is_json=options.json)
+            return 0
         if options.all:
             usages = read_cgroups()
             sys.stdout.write(cgroups_to_json(usages) if options.json else format_cgroups(usages))
@@ -48,6 +57,13 @@ def run(words: Sequence[str]) -> int:
     for reason, count in unreadable_reasons(processes.unreadable if processes else {}).items():
         print_message(f"{count} processes could not be read ({reason})")
     return 0
+
+
+def _write_charges(path: str, *, is_json: bool) -> None:
+    from smapskit.sources.pages.charges import read_charges  # noqa: PLC0415  it requires NumPy
+
+    charges = read_charges(path)
+    sys.stdout.write(charges_to_json(charges) if is_json else format_charges(charges))
 
 
 def _read_processes(usage: CgroupUsage) -> SystemUsage:
@@ -78,7 +94,8 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="smapskit cgroup",
         usage="python -m smapskit cgroup [--no-processes] [--json] PID|PATH\n"
-        "       python -m smapskit cgroup --all [--json]",
+        "       python -m smapskit cgroup --all [--json]\n"
+        "       python -m smapskit cgroup --who-pays FILE [--json]",
         description="Show who uses the memory limit of a cgroup: a container, a pod, a systemd "
         "unit. The table adds up to what is in use: memory of processes, page cache that is "
         "mapped or not, tmpfs, the kernel, and what remains unexplained; then the processes of the "
@@ -97,6 +114,12 @@ def build_parser() -> Parser:
     )
     parser.add_argument(
         "--all", action="store_true", help="one row for each memory cgroup of this machine"
+    )
+    parser.add_argument(
+        "--who-pays",
+        metavar="FILE",
+        help="as root: which groups are charged with the cached pages of a file. A page is charged "
+        "to the group that used it first",
     )
     parser.add_argument(
         "--no-processes",

@@ -197,3 +197,23 @@ class CgroupUsage:
         name = escape_unprintable(self.name)
         used = "" if self.current is None else f" {self.current:,} kB in use,"
         return f"<CgroupUsage of {name} (v{self.version}):{used} {len(self.pids)} processes>"
+
+
+@attrs.frozen(kw_only=True)
+class FileCharges:
+    """
+    Which memory cgroups are charged with the cached pages of a file, in kB.
+
+    A page is charged to the group that used it first, whoever maps it now.
+    """
+
+    path: str
+    groups: MappingOf[str, int]
+    """By the path of the group, the largest first."""
+    uncharged: int
+    """Pages that no group is charged with, or one that is not visible here."""
+
+    @property
+    def cached(self) -> int:
+        """All cached pages of the file."""
+        return self.uncharged + sum(self.groups.values())

@@ -123,6 +123,16 @@ def read_cgroups(*, proc: str | os.PathLike[str] = procfs.PROC) -> list[CgroupUs
     return found
 
 
+def groups_by_inode(*, proc: str | os.PathLike[str] = procfs.PROC) -> dict[int, str]:
+    """Return the paths of all visible memory cgroups by the inodes of their folders."""
+    mount = _mounts(proc)[0]
+    found = {}
+    for folder in _walk(mount.folder):
+        with contextlib.suppress(OSError):
+            found[os.stat(folder).st_ino] = _name_in(mount, folder)  # noqa: PTH116
+    return found
+
+
 def _of_process(pid: int, proc: str | os.PathLike[str]) -> CgroupUsage:
     own = _own_groups(procfs.read_file(pid, "cgroup", proc).decode("utf-8", "surrogateescape"))
     version: Literal[1, 2] = 1 if "memory" in own else 2

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import attrs
 
 from smapskit.analysis.findings import format_kb, format_share
-from smapskit.model.cgroup import CgroupUsage
+from smapskit.model.cgroup import CgroupOwner, CgroupUsage, FileCharges
 from smapskit.model.mapping import Usage
 from smapskit.model.memory_stat import KERNEL_PARTS, MemoryStat
 from smapskit.model.totals import Totals
@@ -199,6 +199,31 @@ def _cell(kb: float | None) -> str:
     if kb is None:
         return UNKNOWN
     return _UNLIMITED if kb == math.inf else str(kb)
+
+
+def format_charges(charges: FileCharges) -> str:
+    """Return one row per group that is charged with pages of a file, in kB."""
+    lines = [f"{'kB':>12} {'share':>7}  Group that is charged with {sanitize(charges.path)}"]
+    for name, kb in charges.groups.items():
+        owner = str(CgroupOwner.of_path(name))
+        label = f"{name} ({owner})" if owner else name
+        lines.append(_line(kb, charges.cached, sanitize(label)))
+    if charges.uncharged:
+        lines.append(_line(charges.uncharged, charges.cached, "(no visible group)"))
+    total = _line(charges.cached, charges.cached, "in the page cache")
+    return "\n".join([*lines, f"{'-' * 12} {'-' * 7}", total, ""])
+
+
+def charges_to_json(charges: FileCharges) -> str:
+    """Return the groups that are charged with pages of a file as one JSON document."""
+    document = {
+        "schema": SCHEMA_VERSION,
+        "unit": "kB",
+        "file": sanitize(charges.path),
+        "charged": [{"name": sanitize(n), "kb": kb} for n, kb in charges.groups.items()],
+        "uncharged": charges.uncharged,
+    }
+    return json.dumps(document, indent=1) + "\n"
 
 
 def cgroups_to_json(
