@@ -20,6 +20,7 @@ import smapskit
 from smapskit.cli import cgroup, diff, explain, pages, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
+from smapskit.model.kinds import KIND_RULES, KindRule, MappingKind
 from smapskit.model.mapping import KernelField, Mapping, Rollup, Usage, kernel_fields
 from smapskit.model.totals import GroupName
 from smapskit.model.vmflags import VM_FLAGS
@@ -104,6 +105,27 @@ def _names() -> str:
     return _table(["Name", "Backing", "Only if", "Reason"], rows)
 
 
+def _kinds() -> str:
+    return _table(["Kind", "Meaning"], [[_code(kind), _doc(kind)] for kind in MappingKind])
+
+
+def _doc(kind: MappingKind) -> str:
+    """Return the text after a member of MappingKind in its source."""
+    source = inspect.getsource(MappingKind)
+    match = re.search(rf'    {kind.name} = .*\n    """(.*)"""', source)
+    if match is None:
+        raise ExtensionError(f"MappingKind.{kind.name} has no text in one line")
+    return match[1]
+
+
+def _kind_rules() -> str:
+    def row(rule: KindRule) -> list[str]:
+        owner = f" ({rule.owner})" if rule.owner else ""
+        return [_code(rule.kind) + owner, rule.source, _code(rule.example), rule.reason]
+
+    return _table(["Kind", "Known by", "Example", "Reason"], [row(rule) for rule in KIND_RULES])
+
+
 def _dialects() -> str:
     rows = [
         [dialect.name, _code(" ".join(dialect.headings)) if dialect.headings else "none"]
@@ -141,6 +163,8 @@ def _generate(_app: Sphinx) -> None:
     pages = {
         "fields": _fields(),
         "names": _names(),
+        "kinds": _kinds(),
+        "kind-rules": _kind_rules(),
         "dialects": _dialects(),
         "flags": _flags(),
         "help": _help(),
@@ -179,6 +203,8 @@ def _signature_of_fields(record: type) -> str:
     parameters = []
     has_counters = False
     for field in attrs.fields(record):
+        if field.name.startswith("_"):
+            continue
         if field.name in counters or "since" in field.metadata:
             has_counters = has_counters or field.name != "size"
         elif field.default is attrs.NOTHING:

@@ -7,6 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 from support.subjects import Start, stopped
 
@@ -48,6 +49,27 @@ def test_each_thread_has_a_stack_and_an_arena(start: Start, count: int) -> None:
     assert groups[MappingKind.MALLOC_ARENA].count == count
     assert groups[MappingKind.MAIN_STACK].count == 1
     assert groups[MappingKind.THREAD_STACK].size >= count * 1024
+
+
+def test_each_stack_with_guard_regions_is_known(start: Start) -> None:
+    """The text as glibc 2.42 and later would cause it: no guard mappings, the flag `gu`."""
+    pid = start(sys.executable, "-c", THREADS, "5").pid
+    with stopped(pid):
+        snapshot = smapskit.read(pid)
+    mappings = []
+    for mapping in snapshot:
+        flags = mapping.vm_flags or ()
+        if "nh" not in flags or mapping.pathname:
+            mappings.append(mapping)
+        elif mapping.perms.write:
+            start_of_guard = mapping.start - 4096
+            mappings.append(attrs.evolve(mapping, start=start_of_guard, vm_flags=(*flags, "gu")))
+    if len(mappings) == len(snapshot):
+        pytest.skip("requires a kernel that marks stacks: 6.7 and later")
+    assert len(mappings) == len(snapshot) - 5
+    groups = smapskit.group_by(mappings, "kind")
+    assert groups[MappingKind.THREAD_STACK].count == 5
+    assert groups[MappingKind.MALLOC_ARENA].count == 5
 
 
 def test_a_process_with_one_thread_has_neither(start: Start) -> None:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 import pytest
-from support import kernel_texts
+from hypothesis import given
+from hypothesis import strategies as st
+from support import kernel_texts, strategies
 from support.paths import FIXTURES, PROCESSES, corpus
 from support.records import mapping
 
 import smapskit
 from smapskit import Context, Recording, Sample, Snapshot, Totals
-from smapskit.analysis.explain import RULES
+from smapskit.analysis.explain import RULES, examine
 from smapskit.analysis.thresholds import THRESHOLDS
+from smapskit.views.findings import Report, findings_to_json, format_report
 
 MIB = 1024
 GIB = 1024 * MIB
@@ -316,3 +320,47 @@ def moved(record: Recording, seconds: float) -> list[Sample]:
         Sample(row.time, row.seconds + seconds, row.read_seconds, row.group, row.totals)
         for row in record.rows
     ]
+
+
+# ---- any input ---------------------------------------------------------------------------
+
+
+CONTEXT = Context(
+    max_map_count=1, stack_limit=1, address_space_limit=1, page_tables=10**9, mem_total=1
+)
+
+
+@given(strategies.smaps(), strategies.smaps())
+def test_any_text_is_explained(before: bytes, after: bytes) -> None:
+    one, two = (smapskit.parse_smaps(text, strict=False) for text in (before, after))
+    subjects = ("process", one), ("difference", smapskit.diff(one, two))
+    for name, subject in subjects:
+        explanation = examine(subject, CONTEXT)
+        sizes = [finding.size for finding in explanation.findings]
+        assert sizes == sorted(sizes, reverse=True)
+        assert not {finding.id for finding in explanation.findings} & set(explanation.unchecked)
+        report = Report(subject=name, explanation=explanation, command="\x1b[2J", source="\x1b")
+        assert all(line.isprintable() for line in format_report(report).split("\n"))
+        json.loads(findings_to_json([report]).encode("ascii"))
+
+
+@given(st.lists(st.lists(st.integers(0, 10**9), min_size=4, max_size=4), max_size=20))
+def test_any_recording_is_explained(values: list[list[int]]) -> None:
+    rows = [
+        attrs.evolve(
+            row,
+            totals=Totals(
+                count=count,
+                size=size,
+                private_dirty=dirty,
+                shared_dirty=0,
+                private_clean=clean,
+                shared_clean=0,
+            ),
+        )
+        for row, (count, size, dirty, clean) in zip(
+            recording([0] * len(values)).rows, values, strict=True
+        )
+    ]
+    for finding in smapskit.explain(Recording(rows=tuple(rows))):
+        assert finding.size >= 0

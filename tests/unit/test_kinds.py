@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,13 @@ class TestNames:
     def test_a_file_named_like_kernel_memory_is_a_file(self) -> None:
         assert found("1000-2000 rw-p /usr/share/[heap]") == ["mapped file/kernel"]
 
+    def test_a_file_named_like_a_memfd_is_a_file(self) -> None:
+        file = Mapping(
+            start=0x1000, end=0x2000, perms="rw-s", pathname="/memfd:java_heap", device="fe:00"
+        )
+        (verdict,) = smapskit.kinds([file])
+        assert (verdict.kind, verdict.source) == (MappingKind.MAPPED_FILE, KindSource.KERNEL)
+
     def test_data_of_a_program_is_told_from_other_files(self) -> None:
         assert found(LIBC) == [
             "program data/kernel",
@@ -232,6 +240,17 @@ class TestThreadStacks:
     def test_smaller_ones_are_for_signals(self) -> None:
         text = "7f0008001000-7f0008002000 ---p {nh}\n7f0008002000-7f0008004000 rw-p {ac nh}"
         assert found(text) == ["guard/position", "signal stack/position"]
+
+    def test_of_musl_beside_a_signal_stack_of_rust(self) -> None:
+        """Rust's library maps signal stacks with MAP_STACK, musl maps those of threads without."""
+        text = """
+            7f0008001000-7f0008002000 ---p {nh}
+            7f0008002000-7f0008004000 rw-p {ac nh}
+            7f0009000000-7f0009002000 ---p {mr mw me}
+            7f0009002000-7f0009203000 rw-p {ac}
+            """
+        stacks = ["guard/position", "signal stack/position", "guard/position"]
+        assert found(text) == [*stacks, "thread stack/position"]
 
     def test_sizes_do_not_tell_where_flags_do(self) -> None:
         text = "7f0007001000-7f0007002000 ---p\n7f0007002000-7f0007102000 rw-p {ac}\n"
@@ -555,6 +574,26 @@ class TestRuntimes:
         in_heap["musl"] = MappingKind.ALLOCATOR
         in_heap["wine"] = MappingKind.RUNTIME_HEAP
         assert at == ({in_heap[name]} if name in in_heap else set())
+
+
+OF_RUNTIME = {
+    MappingKind.JVM_HEAP: "jvm",
+    MappingKind.JVM_OTHER: "jvm",
+    MappingKind.GO_HEAP: "go",
+    MappingKind.GO_RUNTIME: "go",
+    MappingKind.JAVASCRIPT_HEAP: "node|chromium|firefox",
+    MappingKind.RUNTIME_HEAP: "cpython|dotnet|erlang|luajit|mono|php|pypy|ruby|wine",
+    MappingKind.GUEST_MEMORY: "qemu",
+    MappingKind.SHADOW_MEMORY: "[at]san",
+    MappingKind.ALLOCATOR: "[a-z]*malloc|musl|redis|[at]san|chromium|firefox",
+}
+"""The captures in which a kind occurs."""
+
+
+@pytest.mark.parametrize("name", RUNTIME_CAPTURES)
+def test_a_runtime_is_claimed_only_where_it_runs(name: str) -> None:
+    kinds = set(smapskit.load(RUNTIMES / f"{name}.smaps.gz").group_by("kind"))
+    assert {k for k in kinds & set(OF_RUNTIME) if not re.match(OF_RUNTIME[k], name)} == set()
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def _map_count(process: Process, limits: Limits) -> Evidence | None:
         count("mappings", len(process), "mapping"),
         count("limit", int(limit), ""),
         share("share", len(process), limit),
-        count("largest_kind", len(part), "mapping"),
+        count("of_largest_kind", len(part), ""),
     )
     detail = f"Most of them are {kind}: {len(part):,}."
     if known is None:

@@ -36,10 +36,10 @@ class _Part(NamedTuple):
 
 
 _PROCESSES: Final = (
-    "Find out what the processes hold: smapskit explain PID and smapskit PID --by kind while they "
-    "run, and smapskit record for how it grows. If they need that much, raise the limit; else set "
-    "the limits of their own runtime (-Xmx, --max-old-space-size, GOMEMLIMIT, fewer workers) below "
-    "it."
+    "Find out what the processes hold while they run: smapskit explain PID, smapskit PID --by "
+    "kind, and smapskit record for how it grows. Set the limits of their own runtime (-Xmx, "
+    "--max-old-space-size, GOMEMLIMIT, the number of workers) below the limit of the group or the "
+    "memory of the machine."
 )
 _TMPFS: Final = (
     "Look for files on a tmpfs (/dev/shm, /run, often /tmp, a Kubernetes emptyDir with medium "
@@ -79,8 +79,8 @@ _LOCKED: Final = (
     condition="the text has a report of the kernel that memory ran out",
     meaning="A process that the kernel kills gets SIGKILL, which it cannot handle: its exit status "
     "is 137 in a shell and in a container (OOMKilled).",
-    advice="Find out what uses the memory: smapskit cgroup PID for a container or a service, "
-    "smapskit --all for the machine. Raise the limit if that is needed, or limit what fills it.",
+    advice="smapskit cgroup shows what a container or a service uses now, and smapskit --all the "
+    "processes of a machine. If nothing can be saved, raise the limit or add memory.",
     disproof="None: the kernel reports it. Why a process needed the memory is not in the report.",
 )
 def _oom_kill(report: OomReport, _limits: Limits) -> Evidence | None:

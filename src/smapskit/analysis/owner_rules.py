@@ -259,7 +259,7 @@ def _split_pairs(process: Process) -> Iterator[tuple[Row, Row]]:
     advice="Use PSS to add up processes. To make it smaller, change the setting that makes it: "
     "shared_buffers of PostgreSQL, the size of /dev/shm of a container. ipcs -m and ls /dev/shm "
     "show segments that nobody removed.",
-    disproof="The file lies on a tmpfs on purpose, and its size is what was configured.",
+    disproof="The size is what was configured, and other processes use the same memory.",
     needs=("rss",),
 )
 def _shared_memory(process: Process, limits: Limits) -> Evidence | None:
@@ -344,7 +344,8 @@ def _hugetlb(process: Process, _limits: Limits) -> Evidence | None:
     size = pages.sum("shared_hugetlb") + pages.sum("private_hugetlb")
     if not size:
         return None
-    return Evidence(size, (kb("hugetlb", size), kb("rss", process.rss)), pages.mappings)
+    figures = (kb("hugetlb", size), kb("rss", process.rss))
+    return Evidence(size, figures, pages.mappings, counter="size")
 
 
 @_explanation(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from smapskit.analysis.findings import Confidence, Figure, Severity, format_kb
+from smapskit.analysis.findings import Confidence, Figure, Severity, format_kb, format_share
 from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
 from smapskit.analysis.series import Course, Series, clean, in_use
 from smapskit.analysis.thresholds import Limits
@@ -65,8 +65,8 @@ def _largest_group(course: Course, used: Series, dominant: float) -> tuple[str, 
     part = grown[name] / used.growth
     began = course.series(in_use, name).beginning_of_growth()
     sentence = (
-        f"{format_kb(grown[name])} of it ({part:.0%}) is {name or '(anonymous)'}, which began to "
-        f"grow at {began:,.1f} s."
+        f"{format_kb(grown[name])} of it ({format_share(part)}) is {name or '(anonymous)'}, which "
+        f"began to grow at {began:,.1f} s."
     )
     return sentence, None if part > dominant else Confidence.POSSIBLE
 

@@ -47,7 +47,7 @@ class Evidence:
     confidence: Confidence | None = None
     """In place of the declared one."""
     advice: str = ""
-    """In place of the declared one."""
+    """Sentences about this case, which precede the advice that is declared."""
     counter: str = "rss"
     """The attribute of Mapping that proves it, by which the mappings are sorted."""
 
@@ -100,7 +100,7 @@ class Rule:
             mappings=tuple(largest_first),
             counter=counter,
             meaning=f"{evidence.detail} {self.meaning}".strip(),
-            advice=evidence.advice or self.advice,
+            advice=f"{evidence.advice} {self.advice}".strip(),
             confidence=evidence.confidence or self.confidence,
             disproof=self.disproof,
             size=evidence.size,

@@ -363,7 +363,9 @@ def _userfaultfd(process: Process, _limits: Limits) -> Evidence | None:
 )
 def _page_tables(process: Process, limits: Limits) -> Evidence | None:
     tables = process.context.page_tables or 0
-    if tables < limits["page_tables"] or tables <= limits["share"] * process.rss:
+    if not process.rss or tables < limits["page_tables"]:
+        return None
+    if tables <= limits["share"] * process.rss:
         return None
     figures = (
         kb("page_tables", tables),
@@ -393,7 +395,7 @@ def _page_tables(process: Process, limits: Limits) -> Evidence | None:
 def _most_of_memory(process: Process, limits: Limits) -> Evidence | None:
     total = process.context.mem_total or 0
     used = process.sum("dirty")
-    if used <= limits["share"] * total:
+    if not total or used <= limits["share"] * total:
         return None
     figures = (kb("used", used), share("share", used, total), kb("mem_total", total))
     anonymous = process.where(lambda row: row.backing is not Backing.FILE and row.mapping.dirty)

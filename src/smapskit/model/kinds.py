@@ -182,13 +182,26 @@ _RUNTIMES: Final = (
 
 def _named(kind: MappingKind, pattern: str, example: str, reason: str, owner: str = "") -> KindRule:
     """Return the rule for a name that a process chooses with prctl(PR_SET_VMA_ANON_NAME)."""
-    return KindRule(kind, KindSource.NAME, example, reason, owner, pattern=_ANON + pattern + r"\]")
+    return KindRule(
+        kind,
+        KindSource.NAME,
+        example,
+        reason,
+        owner,
+        pattern=_ANON + pattern + r"\]",
+        backing=Backing.ANONYMOUS,
+    )
 
 
 KIND_RULES: Final = (
     # Names that only the kernel gives, and what it knows about backing and permissions.
     KindRule(
-        MappingKind.MAIN_HEAP, KindSource.KERNEL, "[heap]", "the program break", pattern=r"\[heap\]"
+        MappingKind.MAIN_HEAP,
+        KindSource.KERNEL,
+        "[heap]",
+        "the program break",
+        pattern=r"\[heap\]",
+        backing=Backing.ANONYMOUS,
     ),
     KindRule(
         MappingKind.MAIN_STACK,
@@ -196,6 +209,7 @@ KIND_RULES: Final = (
         "[stack]",
         "the stack of the main thread",
         pattern=r"\[stack\]",
+        backing=Backing.ANONYMOUS,
     ),
     KindRule(
         MappingKind.THREAD_STACK,
@@ -203,6 +217,7 @@ KIND_RULES: Final = (
         "[stack:1234]",
         "the stack of a thread, as kernels 3.4 to 4.4 name it",
         pattern=r"\[stack:\d+\]",
+        backing=Backing.ANONYMOUS,
     ),
     KindRule(
         MappingKind.HUGE_PAGES,
@@ -334,6 +349,7 @@ KIND_RULES: Final = (
         "[anon:NAME]",
         "any other name that a process chose",
         pattern=r"\[anon:.*\]",
+        backing=Backing.ANONYMOUS,
         executable=False,
     ),
     KindRule(
@@ -343,6 +359,7 @@ KIND_RULES: Final = (
         "named by .NET: generated code, mapped twice",
         ".NET",
         pattern=r"/?memfd:doublemapper.*",
+        backing=Backing.SHMEM,
     ),
     KindRule(
         MappingKind.JIT_CODE,
@@ -351,6 +368,7 @@ KIND_RULES: Final = (
         "named by the library AsmJit of BEAM: generated code, mapped twice",
         "BEAM",
         pattern=r"/?memfd:vmem.*",
+        backing=Backing.SHMEM,
     ),
     KindRule(
         MappingKind.JIT_CODE,
@@ -359,6 +377,7 @@ KIND_RULES: Final = (
         "named by Android's runtime: generated code",
         "ART",
         pattern=r"/?memfd:jit-.*",
+        backing=Backing.SHMEM,
     ),
     KindRule(
         MappingKind.JVM_HEAP,
@@ -367,6 +386,7 @@ KIND_RULES: Final = (
         "named by HotSpot's Z garbage collector",
         "HotSpot",
         pattern=r"/?memfd:java_heap.*",
+        backing=Backing.SHMEM,
     ),
     KindRule(
         MappingKind.GUEST_MEMORY,
@@ -374,6 +394,7 @@ KIND_RULES: Final = (
         "/memfd:memory-backend-memfd (deleted)",
         "named by qemu or another virtual machine monitor",
         pattern=r"/?memfd:(memory-backend-|guest|pc\.ram|mach-virt\.ram).*",
+        backing=Backing.SHMEM,
     ),
     KindRule(
         MappingKind.JVM_OTHER,
@@ -381,6 +402,7 @@ KIND_RULES: Final = (
         "/usr/lib/jvm/.../classes.jsa",
         "an archive of class data",
         pattern=r".*\.jsa",
+        backing=Backing.FILE,
     ),
     # Files and shared memory.
     KindRule(
@@ -736,14 +758,6 @@ _PLACE_RULES: Final = tuple(
 )
 
 
-@functools.cache
-def _patterns() -> tuple[re.Pattern[str] | None, ...]:
-    # Not compiled at import: that takes 5 ms.
-    return tuple(
-        None if rule.pattern is None else re.compile(rule.pattern, re.DOTALL) for rule in KIND_RULES
-    )
-
-
 def kinds(mappings: Iterable[Mapping]) -> list[KindVerdict]:
     """
     Determine whose memory each mapping is, and how that is known.
@@ -813,13 +827,23 @@ def _rule_of_name(
     """Return the first row without a condition on addresses that matches."""
     return next(
         index
-        for index, (rule, pattern) in enumerate(zip(KIND_RULES, _patterns(), strict=True))
-        if rule.where is None
-        and rule.backing in (None, backing)
-        and rule.executable in (None, is_executable)
+        for index, rule, pattern in _name_rules(backing)
+        if rule.executable in (None, is_executable)
         and is_code_file >= rule.same_file_is_code
         and (pattern is None or pattern.fullmatch(name))
     )
+
+
+@functools.cache
+def _name_rules(
+    backing: Backing | None,
+) -> list[tuple[int, KindRule, re.Pattern[str] | None]]:
+    """Return the rows for a backing that have no condition on addresses."""
+    return [
+        (index, rule, None if rule.pattern is None else re.compile(rule.pattern, re.DOTALL))
+        for index, rule in enumerate(KIND_RULES)
+        if rule.where is None and rule.backing in (None, backing)
+    ]
 
 
 @functools.lru_cache(maxsize=4096)

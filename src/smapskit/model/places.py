@@ -311,8 +311,9 @@ class Places:
         the guard. glibc 2.42 and later makes guard regions (`gu`) in place of a guard mapping;
         then adjacent stacks are one mapping.
         """
-        if self.made_as_stack.any():
-            return self.made_as_stack & (self.size >= _SMALLEST_STACK)
+        known = self.made_as_stack & ~self.signal_stack
+        if known.any():
+            return known
         guard = self.reserved_before
         is_guarded = (guard >= _PAGE) & (guard <= _LARGEST_GUARD)
         is_guarded |= self.has_flag("gu", if_unknown=False)
@@ -355,7 +356,7 @@ class Places:
 
         They are a tree of large reservations, of each of which little is used.
         """
-        is_summary = self.read_write & (self.size == _PAGE)
+        is_summary = self.read_write & ~self.far_down & (self.size == _PAGE)
         is_summary &= (self.reserved_before >= 256 * _KIB) & (self.reserved_after >= 256 * _KIB)
         return int(is_summary.sum()) >= 3  # noqa: PLR2004
 

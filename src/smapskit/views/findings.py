@@ -16,7 +16,7 @@ from smapskit.analysis.explain import Explanation
 from smapskit.analysis.findings import Figure, Finding, format_kb
 from smapskit.model.mapping import Mapping
 from smapskit.text import sanitize, truncate
-from smapskit.views.columns import HEADINGS, UNKNOWN, label
+from smapskit.views.columns import UNKNOWN, label
 
 SCHEMA_VERSION: Final = 1
 WIDTH: Final = 80
@@ -105,7 +105,7 @@ def _mapping_lines(finding: Finding) -> list[str]:
 def _mapping_line(mapping: Mapping, counter: str) -> str:
     known = getattr(mapping, counter)
     value = UNKNOWN if known is None else format_kb(known)
-    name = HEADINGS.get(counter, counter.replace("_", " "))
+    name = "RSS" if counter == "rss" else counter.replace("_", " ")
     start = f"{mapping.start:x} {mapping.perms} {value:>9} {name}  "
     room = max(12, WIDTH - _LABEL_WIDTH - len(start))
     path = label(mapping.pathname)
