@@ -154,6 +154,29 @@ def test_the_command(pod: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert read_cgroup(pod).name.rpartition("/")[2] in capsys.readouterr().out
 
 
+def test_groups_that_are_removed_meanwhile(group: cgroup.MemoryGroup) -> None:
+    """A group is read with its values, or not at all."""
+    code = (
+        "import os, sys, time\n"
+        "end = time.monotonic() + 1\n"
+        "while time.monotonic() < end:\n"
+        "    os.mkdir(sys.argv[1]); os.rmdir(sys.argv[1])\n"
+    )
+    folder = group.path / "short"
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)]) as process:
+        seen = 0
+        while process.poll() is None:
+            try:
+                usage = read_cgroup(folder)
+            except FileNotFoundError:
+                continue
+            seen += 1
+            assert None not in (usage.current, usage.limit, usage.stat.anon)
+    assert process.returncode == 0
+    if not seen:
+        pytest.skip("the group was never there when it was read")
+
+
 def test_this_process() -> None:
     try:
         usage = read_cgroup()

@@ -109,16 +109,17 @@ def read_cgroups(*, proc: str | os.PathLike[str] = procfs.PROC) -> list[CgroupUs
 
     Returns:
         Each group before the groups below it, which are in the order of their names. Groups that
-        may not be read, or that disappear meanwhile, are omitted.
+        are removed meanwhile are omitted.
 
     Raises:
+        AccessDenied: the files of a group may not be read.
         Unsupported: no memory controller is mounted.
     """
     mount = _mounts(proc)[0]
     found = []
     for folder in _walk(mount.folder):
         name = _name_in(mount, folder)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
             found.append(_read(folder, name, mount.version, mount))
     return found
 
@@ -243,6 +244,13 @@ class _Group:
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
+    def inode(self) -> int | None:
+        """Return the inode of the folder, which no later group of this name has."""
+        try:
+            return os.stat(self.folder).st_ino  # noqa: PTH116
+        except FileNotFoundError:
+            return None
+
     def text(self, name: str) -> str:
         """Return the text of a file; "" if this kernel does not have it."""
         try:
@@ -285,7 +293,8 @@ def _read(
     folder: str, name: str, version: Literal[1, 2], mount: _Mount | None = None
 ) -> CgroupUsage:
     group, files = _Group(folder), _FILES[version]
-    raw = group.values("memory.stat")
+    inode = group.inode()
+    current, raw = group.kb(files.current), group.values("memory.stat")  # at about the same time
     is_own = version == 1 and group.text("memory.use_hierarchy").strip() == "0"
     stat = MemoryStat.of_values(raw, is_own=is_own)
     swap = group.kb("memory.swap.current")
@@ -301,12 +310,12 @@ def _read(
     swap_limit = group.limit(files.swap_limit)
     if is_own:
         notes.append("the figures do not include the groups below (memory.use_hierarchy is 0)")
-    return CgroupUsage(
+    usage = CgroupUsage(
         name=name,
         directory=folder,
         version=version,
         owner=CgroupOwner.of_path(name),
-        current=group.kb(files.current),
+        current=current,
         limit=limit,
         effective_limit=effective,
         limited_by=limited_by,
@@ -324,6 +333,9 @@ def _read(
         children=tuple(_children(folder, name, files)),
         notes=tuple(notes),
     )
+    if inode is None or group.inode() != inode:  # the values that could not be read would be None
+        raise FileNotFoundError(errno.ENOENT, "the cgroup was removed while it was read", folder)
+    return usage
 
 
 def _effective_limit(
