@@ -244,6 +244,11 @@ class _Group:
     def __init__(self, folder: str) -> None:
         self.folder = folder
 
+    def raise_removed(self) -> NoReturn:
+        """Raise the exception for a group that does not exist any more."""
+        msg = "the cgroup was removed while it was read"
+        raise FileNotFoundError(errno.ENOENT, msg, self.folder)
+
     def inode(self) -> int | None:
         """Return the inode of the folder, which no later group of this name has."""
         try:
@@ -262,8 +267,10 @@ class _Group:
             path = escape_unprintable(f"{self.folder}/{name}")
             raise AccessDenied(error.errno, f"not permitted to read {path}: run as root") from None
         except OSError as error:
-            if error.errno in (errno.ENODEV, errno.EOPNOTSUPP):  # removed, or not for this group
+            if error.errno == errno.EOPNOTSUPP:  # cgroup.procs of a threaded group
                 return ""
+            if error.errno == errno.ENODEV:
+                self.raise_removed()
             raise
 
     def kb(self, name: str) -> int | None:
@@ -333,8 +340,11 @@ def _read(
         children=tuple(_children(folder, name, files)),
         notes=tuple(notes),
     )
-    if inode is None or group.inode() != inode:  # the values that could not be read would be None
-        raise FileNotFoundError(errno.ENOENT, "the cgroup was removed while it was read", folder)
+    # The kernel removes the files, this one first, and then the folder. Another group may get its
+    # name at once. What could not be read would be None here.
+    is_there = name == "/" or os.path.exists(f"{folder}/{files.current}")  # noqa: PTH110
+    if inode is None or group.inode() != inode or not is_there:
+        group.raise_removed()
     return usage
 
 
