@@ -102,11 +102,13 @@ def test_the_table_adds_up(pod: int, group: cgroup.MemoryGroup) -> None:
     assert stat.page_cache is not None
     assert stat.file_mapped is not None
     assert stat.kernel is not None
-    assert ANON * MIB <= stat.anon <= (ANON + 12) * MIB  # and the interpreter's own
-    assert stat.shmem == TMPFS * MIB
+    # Up to 64 pages per CPU are not yet in memory.stat when it is read.
+    late = 256 * (os.cpu_count() or 1)
+    assert ANON * MIB - late <= stat.anon <= (ANON + 12) * MIB  # and the interpreter's own
+    assert TMPFS * MIB - late <= (stat.shmem or 0) <= TMPFS * MIB
     files = (MAPPED + CACHED) * MIB
-    assert files <= stat.page_cache <= files + 4 * MIB  # and of the folder's blocks
-    assert MAPPED * MIB <= stat.file_mapped <= (MAPPED + 12) * MIB
+    assert files - late <= stat.page_cache <= files + 4 * MIB  # and of the folder's blocks
+    assert MAPPED * MIB - late <= stat.file_mapped <= (MAPPED + 12) * MIB
     assert stat.kernel >= FILES  # at least 1 kB per inode and name
     assert (usage.limit, usage.limited_by) == (256 * MIB, usage.name)
     assert usage.events["oom_kill"] == 0

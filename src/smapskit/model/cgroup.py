@@ -170,8 +170,9 @@ class CgroupUsage:
         """
         What is in use but in no figure of memory.stat, in kB.
 
-        Memory that the kernel charged in advance, and swap cache that no process maps. A few
-        hundred kB per CPU are normal. It is negative if the group changed while it was read.
+        Memory that the kernel charged in advance or has not yet added to memory.stat, and swap
+        cache that no process maps. A few hundred kB per CPU are normal. It may be negative, since
+        the files are not read at one time.
         """
         stat = self.stat
         if self.current is None or stat.anon is None or stat.file is None:
