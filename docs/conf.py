@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import diff, explain, pages, plot, record, show, system
+from smapskit.cli import cgroup, diff, explain, pages, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.kinds import KIND_RULES, KindRule, MappingKind
@@ -44,6 +44,7 @@ today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
 html_extra_path = [
     "schema.json",
+    "schema-cgroup.json",
     "schema-explain.json",
     "schema-families.json",
     "schema-pages.json",
@@ -146,6 +147,7 @@ def _help() -> str:
         "All processes": system,
         "Differences": diff,
         "Findings": explain,
+        "Cgroups": cgroup,
         "Recordings": record,
         "Plots": plot,
         "Pages": pages,

@@ -27,6 +27,7 @@ TESTS = HERE.parent / "tests"
 sys.path.insert(0, str(TESTS))
 from support.causes_of_findings import (  # noqa: E402  a module of the tests
     EACH,
+    FROM_LOGS,
     FROM_RECORDINGS,
     PROCESS_SECONDS,
     Cause,
@@ -39,6 +40,7 @@ TITLES = {
     Subject.PROCESS: "Findings over a process or capture",
     Subject.DIFFERENCE: "Findings over a difference",
     Subject.RECORDING: "Findings over a recording",
+    Subject.OOM_REPORT: "Findings over a kernel log",
 }
 _SECONDS = 30
 
@@ -113,6 +115,8 @@ def _section(rule: Rule, cause: Cause | None, example: str) -> str:
             "```",
             "",
         ]
+    elif rule.id in FROM_LOGS:
+        lines += [f"`tests/fixtures/oom/{FROM_LOGS[rule.id]}` shows it.", ""]
     else:
         lines += [f"`examples/pageout/recorded/{FROM_RECORDINGS[rule.id]}` shows it.", ""]
     if example:
@@ -168,6 +172,8 @@ def _run(ids: list[str]) -> dict[str, str]:
                 examples[cause.id] = output
             else:
                 print(f"{cause.id}: not found on this machine; kept the saved example")
+    for id_, name in FROM_LOGS.items():
+        examples[id_] = _call("explain", name, cwd=TESTS / "fixtures" / "oom")
     for id_, name in FROM_RECORDINGS.items():
         examples[id_] = _call("explain", name, cwd=HERE.parent / "examples/pageout/recorded")
     return examples

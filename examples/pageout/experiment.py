@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 import attrs
 from cgroup import CannotRun, MemoryGroup
+from kernel_log import explain_kill
 
 import smapskit
 
@@ -187,6 +188,7 @@ def run(
             "cgroup": group.version,
             "exit": status,
             "oom_kills": group.oom_kills(),
+            "kernel_report": explain_kill(workload.pid),
             "timed_out": has_timed_out,
             "steps": [[round(at - begin, 3), size] for at, size in output.steps],
             "pmap": observer.pmap,

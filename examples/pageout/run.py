@@ -200,6 +200,9 @@ def _format_report(recording: Recording, claims: list[Claim]) -> str:
         lines.append(f"{number}. {claim.text}: {claim.verdict.upper()}")
         lines += [f"     {'+' if finding.holds else '-'} {finding}" for finding in claim.findings]
         lines += textwrap.wrap(claim.remark, 76, initial_indent="     ", subsequent_indent="     ")
+    if notes.get("kernel_report"):  # earlier recordings do not have it
+        report = f"The kernel's report: {notes['kernel_report']}"
+        lines += ["", *textwrap.wrap(report, 80, break_on_hyphens=False)]
     return "\n".join([*lines, "", *_format_pmap_table(recording)])
 
 

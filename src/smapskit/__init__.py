@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         SmapskitError,
         Unsupported,
     )
+    from smapskit.formats.oom import parse_oom_report, parse_oom_report_all
     from smapskit.formats.pmap.read import parse_pmap, parse_pmaps
     from smapskit.formats.pmap.write import format_pmap
     from smapskit.formats.smaps.parse import (
@@ -36,12 +37,23 @@ if TYPE_CHECKING:
     )
     from smapskit.formats.smaps.write import format_smaps
     from smapskit.model.backing import NAME_RULES, Backing, Sharing
+    from smapskit.model.cgroup import CgroupChild, CgroupOwner, CgroupUsage, FileCharges, Pressure
     from smapskit.model.check import Inconsistency, InconsistencyKind
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
     from smapskit.model.family import Families, Family, FamilyMember
     from smapskit.model.kinds import KIND_RULES, KindSource, KindVerdict, MappingKind, kinds
     from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Usage
+    from smapskit.model.memory_stat import MemoryStat
     from smapskit.model.notes import Note
+    from smapskit.model.oom import (
+        OomConstraint,
+        OomCounter,
+        OomReport,
+        OomTask,
+        OomTrigger,
+        OomVictim,
+        OomZone,
+    )
     from smapskit.model.page_recording import PageRecording, PageState, RecordedRange
     from smapskit.model.page_runs import PageRuns
     from smapskit.model.pages import (
@@ -59,7 +71,14 @@ if TYPE_CHECKING:
     from smapskit.model.vmflags import VM_FLAGS
     from smapskit.model.working_set import WorkingSet
     from smapskit.sources.batch import load_frame
-    from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
+    from smapskit.sources.captures import (
+        load,
+        load_all,
+        load_oom_reports,
+        load_rollup,
+        load_rollup_all,
+    )
+    from smapskit.sources.cgroup import read_cgroup, read_cgroups
     from smapskit.sources.families import read_families
     from smapskit.sources.machine import (
         MachineFindings,
@@ -68,6 +87,7 @@ if TYPE_CHECKING:
         read_context,
     )
     from smapskit.sources.pages.cache import read_residency
+    from smapskit.sources.pages.charges import read_charges
     from smapskit.sources.pages.read import read_pages
     from smapskit.sources.pages.sampling import PageSample, PageSampler, record_pages
     from smapskit.sources.pages.storage import load_pages, save_pages
@@ -90,6 +110,9 @@ __all__ = [
     "VM_FLAGS",
     "AccessDenied",
     "Backing",
+    "CgroupChild",
+    "CgroupOwner",
+    "CgroupUsage",
     "Change",
     "ChangeKind",
     "Confidence",
@@ -100,6 +123,7 @@ __all__ = [
     "Family",
     "FamilyMember",
     "Figure",
+    "FileCharges",
     "Finding",
     "FrameFlag",
     "Frames",
@@ -112,7 +136,15 @@ __all__ = [
     "Mapping",
     "MappingKind",
     "MappingPages",
+    "MemoryStat",
     "Note",
+    "OomConstraint",
+    "OomCounter",
+    "OomReport",
+    "OomTask",
+    "OomTrigger",
+    "OomVictim",
+    "OomZone",
     "PageCounts",
     "PageFlag",
     "PageRange",
@@ -124,6 +156,7 @@ __all__ = [
     "Pages",
     "ParseError",
     "Permissions",
+    "Pressure",
     "ProcessFindings",
     "ProcessNotFound",
     "ProcessUsage",
@@ -154,12 +187,15 @@ __all__ = [
     "load",
     "load_all",
     "load_frame",
+    "load_oom_reports",
     "load_pages",
     "load_rollup",
     "load_rollup_all",
     "parse_frame",
     "parse_maps",
     "parse_maps_all",
+    "parse_oom_report",
+    "parse_oom_report_all",
     "parse_pmap",
     "parse_pmaps",
     "parse_rollup",
@@ -167,6 +203,9 @@ __all__ = [
     "parse_smaps",
     "parse_smaps_all",
     "read",
+    "read_cgroup",
+    "read_cgroups",
+    "read_charges",
     "read_context",
     "read_families",
     "read_frame",
@@ -194,6 +233,7 @@ _LAZY_IMPORTS = {
     "analysis.explain": "explain unchecked_rules",
     "analysis.findings": "Confidence Figure Finding Severity",
     "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
+    "formats.oom": "parse_oom_report parse_oom_report_all",
     "formats.pmap.read": "parse_pmap parse_pmaps",
     "formats.pmap.write": "format_pmap",
     "formats.smaps.parse": (
@@ -202,12 +242,15 @@ _LAZY_IMPORTS = {
     ),
     "formats.smaps.write": "format_smaps",
     "model.backing": "NAME_RULES Backing Sharing",
+    "model.cgroup": "CgroupChild CgroupOwner CgroupUsage FileCharges Pressure",
     "model.check": "Inconsistency InconsistencyKind",
     "model.diff": "Change ChangeKind Difference diff",
     "model.family": "Families Family FamilyMember",
     "model.kinds": "KIND_RULES KindSource KindVerdict MappingKind kinds",
     "model.mapping": "Device Mapping Permissions Rollup Usage",
+    "model.memory_stat": "MemoryStat",
     "model.notes": "Note",
+    "model.oom": ("OomConstraint OomCounter OomReport OomTask OomTrigger OomVictim OomZone"),
     "model.page_recording": "PageRecording PageState RecordedRange",
     "model.page_runs": "PageRuns",
     "model.pages": "FrameFlag Frames MappingPages PageCounts PageFlag PageRange Pages",
@@ -217,10 +260,12 @@ _LAZY_IMPORTS = {
     "model.vmflags": "VM_FLAGS",
     "model.working_set": "WorkingSet",
     "sources.batch": "load_frame",
-    "sources.captures": "load load_all load_rollup load_rollup_all",
+    "sources.captures": "load load_all load_oom_reports load_rollup load_rollup_all",
+    "sources.cgroup": "read_cgroup read_cgroups",
     "sources.families": "read_families",
     "sources.machine": "MachineFindings ProcessFindings explain_system read_context",
     "sources.pages.cache": "read_residency",
+    "sources.pages.charges": "read_charges",
     "sources.pages.read": "read_pages",
     "sources.pages.sampling": "PageSample PageSampler record_pages",
     "sources.pages.storage": "load_pages save_pages",

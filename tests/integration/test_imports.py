@@ -22,6 +22,7 @@ LATE_IMPORTS = {
     ("model.diff", "views.html"),
     ("model.diff", "views.plots"),
     ("model.totals", "views.html"),
+    ("model.oom", "views.oom"),
     ("model.pages", "views.page_frames"),
     ("model.pages", "views.page_plots"),
     ("model.residency", "views.page_frames"),

@@ -15,9 +15,10 @@ import attrs
 import cgroup
 import experiment
 import judge
+import kernel_log
 import pytest
 import run
-from support.paths import RECORDED, ROOT
+from support.paths import FIXTURES, RECORDED, ROOT
 
 import smapskit
 from smapskit import Recording
@@ -120,6 +121,10 @@ def test_a_complete_run_leaves_nothing_behind(begin: Callable[..., Run]) -> None
     output, _ = begun.process.communicate(timeout=60)
     assert begun.process.returncode in (0, 4), output
     assert "+ oom_kill of the group 1" in output
+    if subprocess.run(["dmesg"], capture_output=True, check=False).returncode == 0:
+        assert f"reached its limit of 64.0 MiB: the kernel killed process {workload}" in " ".join(
+            output.split()
+        )
     assert not group.exists()
     assert not exists(workload)
     assert not list(begun.folder.iterdir())
@@ -505,3 +510,21 @@ def test_in_a_container_the_mount_begins_at_its_own_group(tmp_path: Path) -> Non
 def test_the_reason_is_in_the_error_where_no_group_can_be_created(mounts: str, said: str) -> None:
     with pytest.raises(cgroup.CannotRun, match=said):
         place("0::/\n", mounts)
+
+
+@pytest.mark.parametrize(
+    ("script", "pid", "expected"),
+    [
+        (f"cat {FIXTURES}/oom/v2-6.12.txt", 296, "The group /tmp reached its limit of 30.0 MiB"),
+        (f"cat {FIXTURES}/oom/v2-6.12.txt", 7, None),
+        ("exit 1", 296, None),
+    ],
+)
+def test_the_kernel_log_tells_why_a_process_was_killed(
+    script: str, pid: int, expected: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dmesg").write_text(f"#!/bin/sh\n{script}\n")
+    (tmp_path / "dmesg").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    reasons = kernel_log.explain_kill(pid)
+    assert reasons is None if expected is None else (reasons or "").startswith(expected)

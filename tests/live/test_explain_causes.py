@@ -12,6 +12,7 @@ import attrs
 import pytest
 from support.causes_of_findings import (
     EACH,
+    FROM_LOGS,
     FROM_RECORDINGS,
     OF_DIFFERENCE,
     OF_PROCESS,
@@ -124,8 +125,8 @@ def test_a_machine_that_was_short_of_memory(id_: str, name: str) -> None:
     assert id_ in {finding.id for finding in smapskit.explain(recording)}
 
 
-def test_each_rule_has_a_program_or_a_recording() -> None:
-    assert {cause.id for cause in EACH} | set(FROM_RECORDINGS) == set(RULES)
+def test_each_rule_has_a_program_a_recording_or_a_log() -> None:
+    assert {cause.id for cause in EACH} | set(FROM_RECORDINGS) | set(FROM_LOGS) == set(RULES)
     subjects = {
         Subject.PROCESS: OF_PROCESS,
         Subject.DIFFERENCE: OF_DIFFERENCE,

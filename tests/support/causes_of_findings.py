@@ -125,3 +125,5 @@ PROCESS_SECONDS = 2.0
 EACH = (*OF_PROCESS, *OF_DIFFERENCE, *OF_RECORDING)
 FROM_RECORDINGS = {"reclaimed": "sequential.csv", "swap-growth": "swap.csv"}
 """Findings of a machine that was short of memory, and recordings in examples/pageout of it."""
+FROM_LOGS = {"oom-kill": "v1-6.18.txt"}
+"""Findings of a kernel log, and logs in tests/fixtures/oom."""

@@ -177,7 +177,7 @@ class TestRejected:
             ("Start    End         Size  Offset rwxpc  RWX  I/W/A Dev", "procmap of OpenBSD"),
             ("00000000-00000fff : Reserved", "/proc/iomem"),
             ("lr-------- 1 root root 64 Nov 24 12:00 400000-456000 -> /x", "a list of map_files"),
-            ("cat invoked oom-killer: gfp_mask=0x0", "an OOM report of the kernel"),
+            ("[   12.345678] usb 1-1: new device", "a kernel log without an OOM report"),
         ],
     )
     def test_other_formats_are_named_with_the_line(self, line: str, name: str) -> None:

@@ -97,7 +97,7 @@ class TestOutput:
         ]
         assert lines[1].split() == [
             "4",
-            "1600",
+            "1,600",
             ">=650",
             "950",
             "100",

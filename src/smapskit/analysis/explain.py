@@ -1,4 +1,4 @@
-"""Explain what is unusual about a snapshot, a difference or a recording."""
+"""Explain what is unusual about a snapshot, a difference, a recording or an OOM report."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import attrs
 from smapskit.analysis import (
     difference_rules,
     limit_rules,
+    oom_rules,
     owner_rules,
     recording_rules,
     use_rules,
@@ -20,16 +21,24 @@ from smapskit.analysis.rules import Rule, Subject
 from smapskit.analysis.series import Course, RecordingLike
 from smapskit.analysis.view import Comparison, Process
 from smapskit.model.diff import Difference
+from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
 
 RULES: Final = {
     rule.id: rule
-    for rules in (owner_rules, use_rules, limit_rules, difference_rules, recording_rules)
+    for rules in (
+        owner_rules,
+        use_rules,
+        limit_rules,
+        difference_rules,
+        recording_rules,
+        oom_rules,
+    )
     for rule in rules.RULES
 }
 """Every rule by the id of its finding."""
-Explainable = Snapshot | Difference | RecordingLike
-View = Process | Comparison | Course
+Explainable = Snapshot | Difference | RecordingLike | OomReport
+View = Process | Comparison | Course | OomReport
 
 
 def check_id(id_: str) -> str:
@@ -63,7 +72,8 @@ def explain(
     Return what is unusual about the memory of a process, the largest finding first.
 
     Args:
-        subject: a snapshot, the difference of two (`diff`), or a recording.
+        subject: a snapshot, the difference of two (`diff`), a recording, or an OOM report
+            (`parse_oom_report`).
         context: facts of the machine and the process (`read_context`). Rules about limits are
             not checked without them: see `unchecked_rules`.
         ignore: ids of findings that are not wanted.
@@ -129,14 +139,18 @@ def _prepare(subject: Explainable, context: Context) -> tuple[Subject, View]:
         return Subject.PROCESS, Process(subject, context)
     if isinstance(subject, Difference):
         return Subject.DIFFERENCE, Comparison(subject, context)
+    if isinstance(subject, OomReport):
+        return Subject.OOM_REPORT, subject
     if hasattr(subject, "rows") and hasattr(subject, "by"):
         return Subject.RECORDING, Course(subject)
-    msg = f"expected a Snapshot, Difference or Recording, got {type(subject).__name__}"
+    msg = f"expected a Snapshot, Difference, Recording or OomReport, got {type(subject).__name__}"
     raise TypeError(msg)
 
 
 def _missing(rule: Rule, view: View, context: Context) -> str:
     """Return why a rule cannot be checked; "" if it can."""
+    if isinstance(view, OomReport):
+        return ""
     fields = [name for name in rule.needs if not view.reports(name)]
     if fields:
         return f"the source does not report {', '.join(fields)}"

@@ -28,6 +28,8 @@ class Subject(enum.StrEnum):
     """Two snapshots of one process."""
     RECORDING = "recording"
     """Sums over time."""
+    OOM_REPORT = "oom-report"
+    """A report of the kernel that memory ran out."""
 
 
 @attrs.frozen
@@ -44,6 +46,8 @@ class Evidence:
     """In place of the declared one."""
     confidence: Confidence | None = None
     """In place of the declared one."""
+    advice: str = ""
+    """Sentences about this case, which precede the advice that is declared."""
     counter: str = "rss"
     """The attribute of Mapping that proves it, by which the mappings are sorted."""
 
@@ -96,7 +100,7 @@ class Rule:
             mappings=tuple(largest_first),
             counter=counter,
             meaning=f"{evidence.detail} {self.meaning}".strip(),
-            advice=self.advice,
+            advice=f"{evidence.advice} {self.advice}".strip(),
             confidence=evidence.confidence or self.confidence,
             disproof=self.disproof,
             size=evidence.size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 COMMANDS: Final = {
+    "cgroup": "cgroup",
     "diff": "diff",
     "explain": "explain",
     "pages": "pages",

@@ -10,14 +10,15 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import IO, TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
 
 from smapskit.cli.commands import COMMANDS
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.table import process_line
+from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
 from smapskit.sources import captures, process, procfs
 from smapskit.text import parse_size
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FAILURE = 1
 NOT_FOUND = 42
+Subject = TypeVar("Subject", bound=Snapshot | OomReport)
 _MAX_PID = 2**31 - 1
 _OPTIONS = ("--help", "--version", "--all")
 _PIDS = re.compile(r"(?:[A-Za-z]\w* )?([0-9]{1,10}(?:[ ,\n]+[0-9]{1,10})*)[ \n]*")
@@ -159,9 +161,13 @@ class OperandReader:
 
     def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
         """Yield the snapshots of each operand that can be read."""
+        return self.read(lambda word: read_operand(word, layout, self.limit, strict=self.strict))
+
+    def read(self, read: Callable[[str], Sequence[Subject]]) -> Iterator[Subject]:
+        """Yield what `read` returns for each operand that can be read."""
         for word in self.operands:
             try:
-                snapshots = read_operand(word, layout, self.limit, strict=self.strict)
+                subjects = read(word)
             except (SmapskitError, OSError) as error:
                 self.status |= exit_status(error)
                 if self.names_denied and isinstance(error, AccessDenied):
@@ -172,10 +178,10 @@ class OperandReader:
                 self.status |= FAILURE
                 print_error(SmapskitError(f"{word}: not enough memory to read it"))
                 continue
-            for snapshot in snapshots:
-                for note in snapshot.notes:
-                    print_message(f"{snapshot.source or word}: {note}")
-                yield snapshot
+            for subject in subjects:
+                for note in subject.notes:
+                    print_message(f"{subject.source or word}: {note}")
+                yield subject
 
 
 def _operand_error(word: str, error: Exception, command: str) -> Exception:

@@ -20,13 +20,15 @@ from smapskit.cli.common import (
     pid_of,
     print_error,
     print_message,
+    read_operand,
     show_progress,
     unreadable_reasons,
 )
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
+from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
-from smapskit.sources import machine
+from smapskit.sources import captures, machine
 from smapskit.sources.recording import Recording, is_recording
 from smapskit.views.findings import Report, findings_to_json, format_machine, format_report
 
@@ -82,16 +84,28 @@ def _reports(options: argparse.Namespace, reader: OperandReader) -> Iterator[Rep
             source=word,
         )
         return
-    for snapshot in reader.snapshots("extended"):
+    for subject in reader.read(lambda word: _load(word, options.limit)):
         context = _context(options.context, pid_of(word))
+        explanation = examine(subject, context, options.ignore)
+        if isinstance(subject, OomReport):
+            place = f"{word}, line {subject.line_number}"
+            yield Report(subject="OOM report", explanation=explanation, source=place)
+            continue
         yield Report(
             subject="process",
-            explanation=examine(snapshot, context, options.ignore),
-            pid=snapshot.pid,
-            command=snapshot.command,
+            explanation=explanation,
+            pid=subject.pid,
+            command=subject.command,
             source=None if pid_of(word) is not None else word,
-            time=snapshot.time,
+            time=subject.time,
         )
+
+
+def _load(word: str, limit: int | None) -> Sequence[Snapshot | OomReport]:
+    """Return the snapshots of a process or a capture, or the OOM reports of a kernel log."""
+    if pid_of(word) is not None:
+        return read_operand(word, "extended", limit)
+    return captures.load_explainable(sys.stdin.buffer if word == "-" else word, limit=limit)
 
 
 def _compare(
@@ -174,7 +188,8 @@ def build_parser() -> argparse.ArgumentParser:
         "       python -m smapskit explain [options] --all",
         description="Explain what is unusual about the memory of a process, the largest first: "
         "what it means, what to do, how sure it is. With BEFORE and AFTER, what changed between "
-        "two captures or a capture and a process; of a RECORDING, how memory changed over time.",
+        "two captures or a capture and a process; of a RECORDING, how memory changed over time; of "
+        "the text of dmesg or journalctl -k, why the kernel killed a process.",
         epilog="exit status: 0 nothing unusual; 3 findings; 1 for a usage error or if something "
         "could not be read; 42 if a process was not found.",
         allow_abbrev=False,
@@ -184,7 +199,8 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="*",
         metavar="PID|CAPTURE|RECORDING",
         type=operand,
-        help="a process, a saved text, or a file written by record; - is standard input",
+        help="a process, a saved text (also a kernel log with an OOM report), or a file written "
+        "by record; - is standard input",
     )
     parser.add_argument(
         "--all",

@@ -97,7 +97,7 @@ FOREIGN_FORMATS: Final = (
         rb"\A\s*(?:-?(?:ba|z|da)?sh|sudo|cat|head|pmap)(?:: line \d+)?: .+: .+\s*\Z",
     ),
     ForeignFormat("a table of smem", rb"^[ \t]*PID +User +Command +Swap +USS", _LIVE_ADVICE),
-    ForeignFormat("an OOM report of the kernel", rb"\b(?:invoked oom-killer|Out of memory: Kill)"),
+    ForeignFormat("a kernel log without an OOM report", rb"^(?:<\d+>)?\[ *\d+\.\d{6}\] "),
     ForeignFormat("JSON written by --json", rb'\A\s*\{"schema": [0-9]+, "unit"', _EXPORT_ADVICE),
     ForeignFormat("CSV written by --csv", rb"\A(?:pid|group),[a-z_]+,", _EXPORT_ADVICE),
     ForeignFormat("a recording", rb"\A# smapskit recording ", "smapskit plot FILE draws it"),

@@ -170,8 +170,9 @@ class CgroupUsage:
         """
         What is in use but in no figure of memory.stat, in kB.
 
-        Memory that the kernel charged in advance, and swap cache that no process maps. A few
-        hundred kB per CPU are normal. It is negative if the group changed while it was read.
+        Memory that the kernel charged in advance or has not yet added to memory.stat, and swap
+        cache that no process maps. A few hundred kB per CPU are normal. It may be negative, since
+        the files are not read at one time.
         """
         stat = self.stat
         if self.current is None or stat.anon is None or stat.file is None:
@@ -197,3 +198,23 @@ class CgroupUsage:
         name = escape_unprintable(self.name)
         used = "" if self.current is None else f" {self.current:,} kB in use,"
         return f"<CgroupUsage of {name} (v{self.version}):{used} {len(self.pids)} processes>"
+
+
+@attrs.frozen(kw_only=True)
+class FileCharges:
+    """
+    Which memory cgroups are charged with the cached pages of a file, in kB.
+
+    A page is charged to the group that used it first, whoever maps it now.
+    """
+
+    path: str
+    groups: MappingOf[str, int]
+    """By the path of the group, the largest first."""
+    uncharged: int
+    """Pages that no group is charged with, or one that is not visible here."""
+
+    @property
+    def cached(self) -> int:
+        """All cached pages of the file."""
+        return self.uncharged + sum(self.groups.values())

@@ -62,6 +62,15 @@ class Note(enum.StrEnum):
     AMBIGUOUS_COLUMNS = "the rows fit several pmaps"
     TOTAL_DIFFERS = "a total is not the sum of the rows"
 
+    # The kernel's report of an OOM kill
+    OOM_KILL_ONLY = (
+        "the OOM report has only the line about the kill: the kernel limits how often it prints "
+        "the rest"
+    )
+    OOM_NO_BEGINNING = "the beginning of the OOM report is missing"
+    OOM_NO_END = "the end of the OOM report is missing: which process was killed is not known"
+    OOM_DAMAGED_ROWS = "rows of the task table that could not be read were omitted"
+
     # Live processes
     KERNEL_THREAD = "a kernel thread: it has no memory map"
     ZOMBIE = "a zombie: the process has ended and its memory is freed"

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError, Unsupported
-from smapskit.formats import paste
+from smapskit.formats import oom, paste
 from smapskit.formats.foreign import SNIFF_BYTES, error_at_text, foreign_error, reject_binary
 from smapskit.formats.pmap.read import ROW_EXAMPLE, parse_pmaps
 from smapskit.formats.smaps.files import SMAPS
 from smapskit.formats.smaps.grammar import FIELD, HEADER, HEADER_EXAMPLE, NUMBER, ROLLUP_NAME
 from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
 from smapskit.model.mapping import Mapping, Rollup, kernel_fields
+from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
 from smapskit.text import encode
 
@@ -110,6 +111,9 @@ def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Sn
     if format_ == "smaps_rollup":
         msg = "expected mappings, got smaps_rollup, which contains sums: load_rollup reads it"
         raise ParseError(msg, name)
+    if format_ == "oom_report":
+        msg = "expected mappings, got an OOM report: smapskit explain and load_oom_reports read it"
+        raise ParseError(msg, name)
     try:
         return parse_pmaps(data, source=name, strict=strict)
     except ParseError:
@@ -164,8 +168,45 @@ def load_rollup_all(
         raise _none_of(data, name) from None
 
 
+def load_oom_reports(
+    source: Source,
+    *,
+    strict: bool = True,
+    page_size: int | None = None,
+    limit: int | None = None,
+) -> list[OomReport]:
+    """
+    Read the OOM reports of a saved kernel log, such as the output of dmesg or journalctl.
+
+    Args:
+        source: as in `load`.
+        strict: as in `parse_oom_report`.
+        page_size: as in `parse_oom_report`.
+        limit: as in `load`.
+
+    Returns:
+        The reports in the order of the log, at least one.
+    """
+    data, name = _read(source, limit)
+    return oom.parse_oom_report_all(data, source=name, strict=strict, page_size=page_size)
+
+
+def load_explainable(
+    source: Source, *, limit: int | None = None
+) -> list[Snapshot] | list[OomReport]:
+    """
+    Read what `explain` accepts: the snapshots of a capture, or the OOM reports of a kernel log.
+
+    Truncated reports are read, with notes: a kernel log often begins within one.
+    """
+    data, name = _read(source, limit)
+    if detect_format(data) == "oom_report":
+        return oom.parse_oom_report_all(data, source=name, strict=False)
+    return _snapshots(data, name)
+
+
 def detect_format(data: bytes) -> str:
-    """Return what a text is: "smaps", "smaps_rollup" or "maps", and "pmap" for any other text."""
+    """Return what a text is: "smaps", "smaps_rollup" or "maps", "oom_report", else "pmap"."""
     head, _ = paste.strip(data[:SNIFF_BYTES])
     lines = [line for line in head.split(b"\n") if line.strip()]
     headers = [number for number, line in enumerate(lines) if HEADER.fullmatch(line)]
@@ -176,6 +217,8 @@ def detect_format(data: bytes) -> str:
         of_first = takewhile(lambda line: not HEADER.match(line), lines[headers[0] + 1 :])
         after_each = (lines[number + 1] for number in headers if number + 1 < len(lines))
         return "smaps" if any(map(_is_field, chain(of_first, after_each))) else "maps"
+    if oom.REPORT.search(data):  # after any number of other messages
+        return "oom_report"
     if not lines:
         return "smaps"  # of a kernel thread
     if any(map(_is_known_field, lines[:_MAX_PREAMBLE_LINES])):

@@ -87,17 +87,20 @@ def read_cgroup(
         pid = os.getpid() if group is None else group
         return _of_process(pid, proc)
     path = os.fspath(group)
-    mounts = _mounts(proc)
-    if not (path.startswith("/") and not os.path.isdir(path)):  # noqa: PTH112
+    mounts = _find_mounts(proc)
+    version = _version_of(path)
+    if version is not None:
         folder = os.path.realpath(path)
-        if not os.path.isdir(folder):  # noqa: PTH112
-            raise FileNotFoundError(errno.ENOENT, "no such cgroup", path)
-        return _read(folder, _name_of(folder, mounts), _version_of(folder))
+        mount = next((each for each in mounts if f"{folder}/".startswith(f"{each.folder}/")), None)
+        name = folder if mount is None else _name_in(mount, folder)
+        return _read(folder, name, version, mount)
     for mount in mounts:
         candidate = _folder(mount, path)
         if candidate is not None and os.path.isdir(candidate):  # noqa: PTH112
             return _read(candidate, os.path.normpath(path), mount.version, mount)
-    raise FileNotFoundError(errno.ENOENT, "no such cgroup", path)
+    is_other = os.path.isdir(path)  # noqa: PTH112
+    reason = "not a cgroup with the memory controller" if is_other else "no such cgroup"
+    raise FileNotFoundError(errno.ENOENT, reason, path)
 
 
 def read_cgroups(*, proc: str | os.PathLike[str] = procfs.PROC) -> list[CgroupUsage]:
@@ -106,17 +109,28 @@ def read_cgroups(*, proc: str | os.PathLike[str] = procfs.PROC) -> list[CgroupUs
 
     Returns:
         Each group before the groups below it, which are in the order of their names. Groups that
-        may not be read, or that disappear meanwhile, are omitted.
+        are removed meanwhile are omitted.
 
     Raises:
+        AccessDenied: the files of a group may not be read.
         Unsupported: no memory controller is mounted.
     """
     mount = _mounts(proc)[0]
     found = []
     for folder in _walk(mount.folder):
         name = _name_in(mount, folder)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(FileNotFoundError):  # it was removed meanwhile
             found.append(_read(folder, name, mount.version, mount))
+    return found
+
+
+def groups_by_inode(*, proc: str | os.PathLike[str] = procfs.PROC) -> dict[int, str]:
+    """Return the paths of all visible memory cgroups by the inodes of their folders."""
+    mount = _mounts(proc)[0]
+    found = {}
+    for folder in _walk(mount.folder):
+        with contextlib.suppress(OSError):
+            found[os.stat(folder).st_ino] = _name_in(mount, folder)  # noqa: PTH116
     return found
 
 
@@ -172,6 +186,13 @@ def _mounts(proc: str | os.PathLike[str]) -> list[_Mount]:
     Raises:
         Unsupported: there is none.
     """
+    found = _find_mounts(proc)
+    if not found:
+        _raise_no_controller()
+    return found
+
+
+def _find_mounts(proc: str | os.PathLike[str]) -> list[_Mount]:
     # Of this process, whose files are read, and not of the process in the group.
     text = procfs.read_system_file("self/mountinfo", proc).decode("utf-8", "surrogateescape")
     found = []
@@ -184,8 +205,6 @@ def _mounts(proc: str | os.PathLike[str]) -> list[_Mount]:
             found.append(_Mount(_unescape(words[4]), _unescape(words[3]), 2))
         elif kind == "cgroup" and "memory" in options:
             found.append(_Mount(_unescape(words[4]), _unescape(words[3]), 1))
-    if not found:
-        _raise_no_controller()
     return sorted(found, key=lambda mount: mount.version)
 
 
@@ -207,32 +226,16 @@ def _folder(mount: _Mount, name: str) -> str | None:
     return os.path.normpath(f"{mount.folder}/{name.removeprefix(root)}")
 
 
-def _name_of(folder: str, mounts: list[_Mount]) -> str:
-    """Return the path of a group in its hierarchy; that of its folder if it is in none."""
-    for mount in mounts:
-        if f"{folder}/".startswith(f"{mount.folder}/"):
-            return _name_in(mount, folder)
-    return folder
-
-
 def _name_in(mount: _Mount, folder: str) -> str:
     path = os.path.normpath(f"{mount.root}/{os.path.relpath(folder, mount.folder)}")
     return f"/{path.lstrip('/')}"  # normpath() keeps two leading slashes
 
 
-def _version_of(folder: str) -> Literal[1, 2]:
-    """
-    Return the version of a group.
-
-    Raises:
-        FileNotFoundError: it has no files of the memory controller.
-    """
+def _version_of(folder: str) -> Literal[1, 2] | None:
+    """Return the version of a group by its files; None for any other folder."""
     if os.path.exists(f"{folder}/{_FILES[1].current}"):  # noqa: PTH110
         return 1
-    if os.path.exists(f"{folder}/memory.stat"):  # noqa: PTH110
-        return 2
-    msg = "not a cgroup with the memory controller (a folder with memory.stat)"
-    raise FileNotFoundError(errno.ENOENT, msg, folder)
+    return 2 if os.path.exists(f"{folder}/memory.stat") else None  # noqa: PTH110
 
 
 class _Group:
@@ -240,6 +243,18 @@ class _Group:
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
+
+    def raise_removed(self) -> NoReturn:
+        """Raise the exception for a group that does not exist any more."""
+        msg = "the cgroup was removed while it was read"
+        raise FileNotFoundError(errno.ENOENT, msg, self.folder)
+
+    def inode(self) -> int | None:
+        """Return the inode of the folder, which no later group of this name has."""
+        try:
+            return os.stat(self.folder).st_ino  # noqa: PTH116
+        except FileNotFoundError:
+            return None
 
     def text(self, name: str) -> str:
         """Return the text of a file; "" if this kernel does not have it."""
@@ -252,8 +267,10 @@ class _Group:
             path = escape_unprintable(f"{self.folder}/{name}")
             raise AccessDenied(error.errno, f"not permitted to read {path}: run as root") from None
         except OSError as error:
-            if error.errno in (errno.ENODEV, errno.EOPNOTSUPP):  # removed, or not for this group
+            if error.errno == errno.EOPNOTSUPP:  # cgroup.procs of a threaded group
                 return ""
+            if error.errno == errno.ENODEV:
+                self.raise_removed()
             raise
 
     def kb(self, name: str) -> int | None:
@@ -283,7 +300,8 @@ def _read(
     folder: str, name: str, version: Literal[1, 2], mount: _Mount | None = None
 ) -> CgroupUsage:
     group, files = _Group(folder), _FILES[version]
-    raw = group.values("memory.stat")
+    inode = group.inode()
+    current, raw = group.kb(files.current), group.values("memory.stat")  # at about the same time
     is_own = version == 1 and group.text("memory.use_hierarchy").strip() == "0"
     stat = MemoryStat.of_values(raw, is_own=is_own)
     swap = group.kb("memory.swap.current")
@@ -299,12 +317,12 @@ def _read(
     swap_limit = group.limit(files.swap_limit)
     if is_own:
         notes.append("the figures do not include the groups below (memory.use_hierarchy is 0)")
-    return CgroupUsage(
+    usage = CgroupUsage(
         name=name,
         directory=folder,
         version=version,
         owner=CgroupOwner.of_path(name),
-        current=group.kb(files.current),
+        current=current,
         limit=limit,
         effective_limit=effective,
         limited_by=limited_by,
@@ -322,6 +340,12 @@ def _read(
         children=tuple(_children(folder, name, files)),
         notes=tuple(notes),
     )
+    # The kernel removes the files, this one first, and then the folder. Another group may get its
+    # name at once. What could not be read would be None here.
+    is_there = name == "/" or os.path.exists(f"{folder}/{files.current}")  # noqa: PTH110
+    if inode is None or group.inode() != inode or not is_there:
+        group.raise_removed()
+    return usage
 
 
 def _effective_limit(

@@ -8,7 +8,7 @@ share: only PSS may be summed over processes.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -62,16 +62,18 @@ class SystemUsage:
 def read_system(
     by: GroupName | None = None,
     *,
+    pids: Iterable[int] | None = None,
     proc: str | PathLike[str] = procfs.PROC,
     progress: Progress | None = None,
 ) -> SystemUsage:
     """
-    Read the memory of every process of this machine.
+    Read the memory of every process of this machine, or of some of them.
 
     Args:
         by: also sum groups over all processes, by "backing", "sharing", "kind",
             "perms" or "pathname".
             This takes the kernel about ten times as long.
+        pids: the processes to read, such as those of a cgroup; None for all.
         proc: where procfs is mounted.
         progress: called after each process.
 
@@ -94,7 +96,7 @@ def read_system(
         usage = add_totals(list(groups.value.values()))
         processes.append(ProcessUsage(pid, groups.command, usage))
 
-    unreadable = read_processes(read, proc, progress)
+    unreadable = read_processes(read, proc, progress, pids)
     groups = {key: GroupUsage(len(parts), add_totals(parts)) for key, parts in members.items()}
     return SystemUsage(tuple(processes), groups, unreadable)
 
@@ -138,18 +140,15 @@ def read_system_frame(
 
 
 def read_processes(
-    read: Callable[[int], object], proc: str | PathLike[str], progress: Progress | None
+    read: Callable[[int], object],
+    proc: str | PathLike[str],
+    progress: Progress | None,
+    pids: Iterable[int] | None = None,
 ) -> dict[int, str]:
     """Call `read` for each process; return the reason by pid for those that cannot be read."""
-    try:
-        # Not Path.glob(), which ignores errors such as too many open files from Python 3.13 on.
-        pids = sorted(int(name) for name in os.listdir(proc) if name.isdecimal())  # noqa: PTH208
-    except (FileNotFoundError, NotADirectoryError):
-        pids = []
-    if not pids:
-        procfs.raise_no_procfs(proc)
+    wanted = _all_pids(proc) if pids is None else sorted(pids)
     unreadable = {}
-    for number, pid in enumerate(pids, 1):
+    for number, pid in enumerate(wanted, 1):
         try:
             read(pid)
         except (SmapskitError, OSError) as error:
@@ -158,8 +157,19 @@ def read_processes(
                 reason = error.strerror if isinstance(error, OSError) else None
                 unreadable[pid] = reason or str(error)
         if progress is not None:
-            progress(number, len(pids))
+            progress(number, len(wanted))
     return unreadable
+
+
+def _all_pids(proc: str | PathLike[str]) -> list[int]:
+    try:
+        # Not Path.glob(), which ignores errors such as too many open files from Python 3.13 on.
+        pids = sorted(int(name) for name in os.listdir(proc) if name.isdecimal())  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        pids = []
+    if not pids:
+        procfs.raise_no_procfs(proc)
+    return pids
 
 
 def read_usage(pid: int, proc: str | PathLike[str]) -> Reading[Usage]:

@@ -1,0 +1,133 @@
+"""The command `cgroup`: who uses the memory limit of a cgroup."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from smapskit.cli.common import (
+    FAILURE,
+    Parser,
+    exit_status,
+    operand,
+    pid_of,
+    print_error,
+    print_message,
+    show_progress,
+    unreadable_reasons,
+)
+from smapskit.errors import SmapskitError
+from smapskit.model.cgroup import CgroupUsage
+from smapskit.sources.cgroup import read_cgroup, read_cgroups
+from smapskit.sources.system import SystemUsage, read_system
+from smapskit.views.cgroup import (
+    cgroups_to_json,
+    charges_to_json,
+    format_cgroup,
+    format_cgroups,
+    format_charges,
+)
+from smapskit.views.tables import format_processes, format_system_groups
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the table."""
+    parser = build_parser()
+    options = parser.parse_args(words)
+    if options.all + bool(options.group) + bool(options.who_pays) != 1:
+        parser.error("expected either --all, --who-pays FILE or a PID or PATH")
+    try:
+        if options.who_pays:
+            _write_charges(options.who_pays, is_json=options.json)
+            return 0
+        if options.all:
+            usages = read_cgroups()
+            sys.stdout.write(cgroups_to_json(usages) if options.json else format_cgroups(usages))
+            return 0
+        pid = pid_of(options.group)
+        usage = read_cgroup(options.group if pid is None else pid)
+        for note in usage.notes:
+            print_message(f"{usage.name}: {note}")
+        processes = None if options.no_processes else _read_processes(usage)
+    except (SmapskitError, OSError) as error:
+        print_error(error)
+        return exit_status(error) if isinstance(error, SmapskitError) else FAILURE
+    _write(usage, processes, is_json=options.json)
+    sys.stdout.flush()
+    for reason, count in unreadable_reasons(processes.unreadable if processes else {}).items():
+        print_message(f"{count} processes could not be read ({reason})")
+    return 0
+
+
+def _write_charges(path: str, *, is_json: bool) -> None:
+    from smapskit.sources.pages.charges import read_charges  # noqa: PLC0415  it requires NumPy
+
+    charges = read_charges(path)
+    sys.stdout.write(charges_to_json(charges) if is_json else format_charges(charges))
+
+
+def _read_processes(usage: CgroupUsage) -> SystemUsage:
+    with show_progress() as progress:
+        return read_system("kind", pids=usage.pids, progress=progress)
+
+
+def _write(usage: CgroupUsage, processes: SystemUsage | None, *, is_json: bool) -> None:
+    if processes is None:
+        sys.stdout.write(cgroups_to_json([usage]) if is_json else format_cgroup(usage))
+        return
+    by_pss = sorted(processes.processes, key=lambda each: -(each.usage.pss or 0))
+    groups = {kind: (group.processes, group.totals) for kind, group in processes.groups.items()}
+    if is_json:
+        rows = [((each.pid, each.command), each.usage) for each in by_pss]
+        sys.stdout.write(cgroups_to_json([usage], rows, groups, processes.unreadable))
+        return
+    sys.stdout.write(format_cgroup(usage))
+    if by_pss:
+        sys.stdout.write("\nProcesses of the group, in kB:\n\n")
+        sys.stdout.write(format_processes((p.pid, p.usage, p.command) for p in by_pss))
+        sys.stdout.write("\n")
+        sys.stdout.write(format_system_groups(groups, "kind"))
+
+
+def build_parser() -> Parser:
+    """Build the parser of the options."""
+    parser = Parser(
+        prog="smapskit cgroup",
+        usage="python -m smapskit cgroup [--no-processes] [--json] PID|PATH\n"
+        "       python -m smapskit cgroup --all [--json]\n"
+        "       python -m smapskit cgroup --who-pays FILE [--json]",
+        description="Show who uses the memory limit of a cgroup: a container, a pod, a systemd "
+        "unit. The table adds up to what is in use: memory of processes, page cache that is "
+        "mapped or not, tmpfs, the kernel, and what remains unexplained; then the processes of the "
+        "group by PSS, and their memory by kind. Works with v1 and v2, and reads files only.",
+        epilog="Page cache, tmpfs and memory of the kernel are not in the PSS of the processes, "
+        "and a page is charged to the group that used it first: the two never agree.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "group",
+        nargs="?",
+        metavar="PID|PATH",
+        type=operand,
+        help="a process of the group, the folder of the group, or its path in the hierarchy such "
+        "as /system.slice/ssh.service",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="one row for each memory cgroup of this machine"
+    )
+    parser.add_argument(
+        "--who-pays",
+        metavar="FILE",
+        help="as root: which groups are charged with the cached pages of a file. A page is charged "
+        "to the group that used it first",
+    )
+    parser.add_argument(
+        "--no-processes",
+        action="store_true",
+        help="do not read the processes of the group, which takes about 0.1 s per 4 GiB of their "
+        "memory and stops each of them for that time",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document; docs/schema-cgroup.json"
+    )
+    return parser
