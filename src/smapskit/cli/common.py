@@ -141,7 +141,11 @@ class OperandReader:
 
     def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
         """Yield the snapshots of each operand that can be read."""
-        for word in self.operands:
+        for number, word in enumerate(self.operands):
+            if word == "-" and word in self.operands[:number]:
+                self.status |= FAILURE
+                print_error(SmapskitError("expected - once: standard input can be read once only"))
+                continue
             try:
                 snapshots = read_operand(word, layout, self.limit, strict=self.strict)
             except (SmapskitError, OSError) as error:
