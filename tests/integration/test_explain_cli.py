@@ -154,6 +154,33 @@ def test_standard_input() -> None:
     assert b"hugetlb" in run.stdout
 
 
+@pytest.mark.parametrize("command", ["explain", "diff"])
+def test_standard_input_is_read_once(command: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "smapskit", command, "-", "-"],
+        input=Path(HEALTHY).read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (1, b"")
+    assert b"standard input can be read once only" in ran.stderr
+
+
+def test_a_comparison_of_two_processes_is_noted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = []
+    for pid in (7, 8):
+        files.append(tmp_path / f"{pid}.txt")
+        files[-1].write_text(f"{pid}:   x\n0000000000010000      4K rw---   [ anon ]\n")
+    for before, after in ((0, 0), (0, 1)):
+        assert explain(str(files[before]), str(files[after])) == 0
+        expected = (
+            "" if before == after else "smapskit: process 7 is compared with another one, 8\n"
+        )
+        assert capsys.readouterr().err == expected
+
+
 def test_all_processes(start: Start, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = start(*CAUSES["deleted-executable"].command(tmp_path)).pid
     both = start(*CAUSES["writable-executable"].command(tmp_path)).pid

@@ -202,3 +202,10 @@ def test_plot_draws_a_recording_of_pages(sleeper: int, tmp_path: Path) -> None:
     assert (tmp_path / "run.png").stat().st_size > 10_000
     (tmp_path / "bad.npz").write_text("nonsense")
     assert cli.main(["plot", str(tmp_path / "bad.npz")]) == 1
+
+
+def test_an_output_that_cannot_be_created_is_named_as_given(file: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "missing" / "x.png"
+    ran = run("-o", picture, file)
+    assert ran.returncode == 1
+    assert ran.stderr == f"smapskit: No such file or directory: {picture}\n"

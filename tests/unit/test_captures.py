@@ -239,6 +239,10 @@ class TestRejected:
             (b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x04\0" + bytes(9), ": a core file (ELF)"),
             (b"PK\x03\x04" + SMAPS, ": a zip archive: extract it first"),
             (
+                (FIXTURES / "pages.npz").read_bytes(),
+                ": an npz file; smapskit plot draws a recording of pages",
+            ),
+            (
                 b"smaps.txt".ljust(257, b"\0") + b"ustar" + SMAPS,
                 ": a tar archive: extract it first",
             ),

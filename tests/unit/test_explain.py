@@ -6,6 +6,7 @@ import json
 import math
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -188,6 +189,20 @@ def test_facts_are_checked() -> None:
             Context.parse(facts)
 
 
+def test_deleted_files_with_the_same_name_are_counted_each() -> None:
+    # A library of two versions of a program, and one that was replaced twice.
+    old = Snapshot(
+        tuple(
+            mapping(at << 30, 64, "r-xp", name=name, inode=inode)
+            for at, (name, inode) in enumerate(
+                [("/a/x.so (deleted)", 1), ("/b/x.so (deleted)", 2), ("/b/x.so (deleted)", 3)], 1
+            )
+        )
+    )
+    (finding,) = smapskit.explain(old)
+    assert finding.title.startswith("The process still runs code of 3 files")
+
+
 # ---- what a source does not report -------------------------------------------------------
 
 
@@ -200,6 +215,44 @@ def test_a_rule_is_unchecked_where_the_source_lacks_a_field() -> None:
     old = smapskit.parse_smaps(kernel_texts.text("5.4"))
     assert "ksm" in smapskit.unchecked_rules(old)
     assert "ksm" not in smapskit.unchecked_rules(smapskit.parse_smaps(kernel_texts.text("6.18")))
+
+
+def test_rss_that_is_not_reported_is_no_figure() -> None:
+    # As in maps and in pmap without -x.
+    cause = {
+        "many-stacks": [mapping(at << 20, 8, name=f"[stack:{at}]") for at in range(1, 300)],
+        "writable-executable": [mapping(1 << 40, 8, "rwxp")],
+        "deleted-file": [mapping(2 << 40, 32 * MIB, name="/tmp/x (deleted)", inode=7)],
+        "device-memory": [mapping(3 << 40, 32 * MIB, "rw-s", "/dev/dri/card0", inode=8)],
+        "split-mappings": [
+            mapping((4 << 40) + at * 4096, perms="rw-p" if at % 2 else "r--p") for at in range(1100)
+        ],
+    }
+    maps = Snapshot(tuple(each for mappings in cause.values() for each in mappings))
+    found = smapskit.explain(maps)
+    assert ids(found) == set(cause)
+    for finding in found:
+        assert "rss" not in {figure.name for figure in finding.figures}
+        assert finding.size > 0
+        assert {"rss", "pss"}.isdisjoint(finding.title.lower().split())
+    stacks = next(finding for finding in found if finding.id == "many-stacks")
+    assert stacks.counter == "size"
+
+
+@pytest.mark.parametrize("counter", ["dirty", "swap"])
+def test_a_counter_that_one_snapshot_lacks_did_not_grow(counter: str) -> None:
+    # pmap -X has no dirty pages, and pmap -x no swap.
+    full = {"rss": 200 * MIB, "shared_dirty": 0, "private_dirty": 100 * MIB, "swap": 100 * MIB}
+    lacking = ("shared_dirty", "private_dirty") if counter == "dirty" else ("swap",)
+    lean = {name: value for name, value in full.items() if name not in lacking}
+    one, two = (
+        Snapshot((mapping(0x7F0000000000, GIB, **known),))  # type: ignore[arg-type]
+        for known in (lean, full)
+    )
+    for difference in (smapskit.diff(one, two), smapskit.diff(two, one)):
+        assert smapskit.explain(difference) == []
+        unchecked = smapskit.unchecked_rules(difference)
+        assert ("growth" in unchecked) == (counter == "dirty")
 
 
 def test_nothing_is_unusual_about_nothing() -> None:
@@ -323,6 +376,20 @@ def test_samples_of_status_are_not_falls_to_0() -> None:
         rows += [row, attrs.evolve(row, seconds=row.seconds + 0.5, totals=sums, source="status")]
     found = smapskit.explain(Recording(rows=tuple(rows)))
     assert ids(found) == ids(smapskit.explain(grown)) == {"steady-growth"}
+
+
+@pytest.mark.parametrize("counter", ["private_dirty", "swap"])
+def test_samples_without_a_counter_are_no_growth(counter: str) -> None:
+    lean: dict[str, Any] = {"swap": 100 * MIB, counter: None}
+    full: dict[str, Any] = {"swap": 100 * MIB, counter: 100 * MIB}
+    rows = [
+        attrs.evolve(row, totals=attrs.evolve(row.totals, **(lean if at < 4 else full)))
+        for at, row in enumerate(recording([100] * 12).rows)
+    ]
+    subject = Recording(rows=tuple(rows))
+    assert smapskit.explain(subject) == []
+    expected = "swap-growth" if counter == "swap" else "steady-growth"
+    assert expected in smapskit.unchecked_rules(subject)
 
 
 def moved(record: Recording, seconds: float) -> list[Sample]:

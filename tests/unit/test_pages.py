@@ -82,6 +82,10 @@ class TestCounts:
         total = pages().counts()
         assert (total.size, total.present, total.resident, total.runs) == (30, 8, 7, 3)
 
+    def test_pages_that_the_kernel_does_not_report_are_not_counted_as_0(self) -> None:
+        (*_, beyond) = pages().ranges
+        assert pages(ranges=(beyond,)).counts() == smapskit.PageCounts(size=10)
+
     def test_what_is_unknown_is_none(self) -> None:
         found = pages(unknown={"huge": "older kernel", "zero": "older kernel", "exclusive": "no"})
         heap, library, _ = (row.counts for row in found.by_mapping())

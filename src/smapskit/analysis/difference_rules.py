@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity
-from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, text
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, known_kb, rule, text
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Comparison, Part, largest_kinds
 from smapskit.model.backing import Backing
@@ -29,19 +29,19 @@ _problem = partial(rule, RULES, Subject.DIFFERENCE)
     "Or record it (smapskit record --by kind). Then find who allocates: heaptrack for C and C++, "
     "memray or tracemalloc for Python, a heap dump for Java.",
     disproof="It does not grow when the same work is done again.",
-    needs=("rss", "size"),
+    needs=("dirty",),
 )
 def _growth(compared: Comparison, limits: Limits) -> Evidence | None:
-    growth = int(compared.growth(_in_use))
-    before = compared.before.in_use
+    growth = int(compared.growth(compared.in_use))
+    before = compared.in_use(compared.before)
     if growth < limits["growth"] or growth <= limits["share"] * before:
         return None
-    grown = compared.growth_by_kind(_in_use)
+    grown = compared.growth_by_kind(compared.in_use)
     kind, kind_growth = grown[0]
     figures = (
         kb("growth", growth),
         kb("before", before),
-        kb("after", compared.after.in_use),
+        kb("after", compared.in_use(compared.after)),
         text("kind", kind),
         kb("kind_growth", kind_growth),
     )
@@ -103,7 +103,7 @@ def _thread_growth(compared: Comparison, limits: Limits) -> Evidence | None:
         count("added", added, ""),
         count("before", len(before), ""),
         count("after", len(after), ""),
-        kb("rss", after.rss - before.rss),
+        *known_kb("rss", after.rss - before.rss if compared.reports("rss") else None),
     )
     return Evidence(
         after.sum("size") - before.sum("size"),
@@ -197,10 +197,6 @@ def _swapped_out(compared: Comparison, limits: Limits) -> Evidence | None:
     kinds = compared.growth_by_kind(_swap)
     mappings = compared.after.where(lambda row: row.mapping.swap).mappings
     return Evidence(swap, figures, mappings, f"By kind: {largest_kinds(kinds)}.", counter="swap")
-
-
-def _in_use(part: Part) -> int:
-    return part.in_use
 
 
 def _rss(part: Part) -> int:

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 from smapskit.analysis.findings import Confidence
-from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, known_kb, rule, share
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Process
 from smapskit.model.backing import Backing
@@ -82,7 +82,7 @@ def _stack_limit(process: Process, limits: Limits) -> Evidence | None:
         kb("size", size),
         kb("limit", limit),
         share("share", size, limit),
-        kb("rss", stack.rss),
+        *known_kb("rss", stack.known_rss),
     )
     return Evidence(size, figures, stack.mappings, counter="size")
 
@@ -164,7 +164,7 @@ def _writable_executable(process: Process, _limits: Limits) -> Evidence | None:
     figures = (
         kb("size", both.sum("size")),
         count("mappings", len(both), "mapping"),
-        kb("rss", both.rss),
+        *known_kb("rss", both.known_rss),
     )
     return Evidence(both.sum("size"), figures, both.mappings, counter="size")
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity, format_kb
-from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share, text
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, known_kb, rule, share, text
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Part, Process, Row
 from smapskit.model.backing import Backing
@@ -155,7 +155,7 @@ def _unnamed_anonymous(process: Process, limits: Limits) -> Evidence | None:
 @_problem(
     "many-stacks",
     confidence=Confidence.LIKELY,
-    title="There are {stacks}; they use {rss} of the {size} set aside for them.",
+    title="There are {stacks}, with {size} of address space set aside for them.",
     condition="there are at least {stacks} stacks of threads",
     meaning="Every thread has a stack. Its whole size counts in VSZ; only what the thread has "
     "touched so far counts in RSS. Hundreds of threads are either a pool that is too large, or "
@@ -171,9 +171,11 @@ def _many_stacks(process: Process, limits: Limits) -> Evidence | None:
         return None
     figures = (
         count("stacks", len(stacks), "thread stack"),
-        kb("rss", stacks.rss),
+        *known_kb("rss", stacks.known_rss),
         kb("size", stacks.sum("size")),
     )
+    if not stacks.reports("rss"):
+        return Evidence(stacks.sum("size"), figures, stacks.mappings, counter="size")
     return Evidence(stacks.rss, figures, stacks.mappings)
 
 
@@ -204,7 +206,11 @@ def _fragmented(process: Process, limits: Limits) -> Evidence | None:
     if number <= limits["mappings"]:
         return None
     chunks = unnamed.where(lambda row: row.mapping.size == size)
-    figures = (count("mappings", number, "mapping"), kb("size", size), kb("rss", chunks.rss))
+    figures = (
+        count("mappings", number, "mapping"),
+        kb("size", size),
+        *known_kb("rss", chunks.known_rss),
+    )
     return Evidence(chunks.sum("size"), figures, chunks.mappings, counter="size")
 
 
@@ -227,7 +233,7 @@ def _split_mappings(process: Process, limits: Limits) -> Evidence | None:
     figures = (
         count("mappings", len(pieces), "mapping"),
         kb("size", pieces.sum("size")),
-        kb("rss", pieces.rss),
+        *known_kb("rss", pieces.known_rss),
     )
     return Evidence(pieces.sum("size"), figures, pieces.mappings, counter="size")
 
@@ -321,7 +327,7 @@ def _device_memory(process: Process, limits: Limits) -> Evidence | None:
         return None
     figures = (
         kb("size", size),
-        kb("rss", devices.rss),
+        *known_kb("rss", devices.known_rss),
         count("mappings", len(devices), "mapping"),
     )
     return Evidence(size, figures, devices.mappings, counter="size")
@@ -337,7 +343,7 @@ def _device_memory(process: Process, limits: Limits) -> Evidence | None:
     advice="Add it to RSS to get what the process uses. Check with HugePages_Free in /proc/meminfo "
     "that the pool is not larger than needed: what is unused there is lost to everything else.",
     disproof="Nothing: the kernel reports these pages.",
-    needs=("private_hugetlb",),
+    needs=("private_hugetlb", "rss"),
 )
 def _hugetlb(process: Process, _limits: Limits) -> Evidence | None:
     pages = process.where(lambda row: row.mapping.shared_hugetlb or row.mapping.private_hugetlb)

@@ -7,7 +7,7 @@ from typing import Final
 
 from smapskit.analysis.findings import Confidence, Figure, Severity, format_kb, format_share
 from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
-from smapskit.analysis.series import Course, Series, clean, in_use
+from smapskit.analysis.series import Course, Series, clean
 from smapskit.analysis.thresholds import Limits
 from smapskit.model.totals import Totals
 
@@ -33,7 +33,7 @@ _problem = partial(rule, RULES, Subject.RECORDING)
     needs=("shared_dirty", "private_dirty"),
 )
 def _steady_growth(course: Course, limits: Limits) -> Evidence | None:
-    used = course.series(in_use)
+    used = course.in_use()
     if len(course) < limits["samples"] or used.growth < limits["growth"]:
         return None
     if used.growth <= limits["share"] * used.points[0][1]:
@@ -60,10 +60,10 @@ def _largest_group(course: Course, used: Series, dominant: float) -> tuple[str, 
     """Return a sentence about the group that grew most, and how sure that makes the finding."""
     if course.by is None:
         return "The recording has no groups, so that it does not show which part grows.", None
-    grown = {name: course.series(in_use, name).growth for name in course.groups()}
+    grown = {name: course.in_use(name).growth for name in course.groups()}
     name = max(grown, key=lambda each: grown[each])
     part = grown[name] / used.growth
-    began = course.series(in_use, name).beginning_of_growth()
+    began = course.in_use(name).beginning_of_growth()
     sentence = (
         f"{format_kb(grown[name])} of it ({format_share(part)}) is {name or '(anonymous)'}, which "
         f"began to grow at {began:,.1f} s."
@@ -85,7 +85,7 @@ def _largest_group(course: Course, used: Series, dominant: float) -> tuple[str, 
     needs=("shared_dirty", "private_dirty"),
 )
 def _saw_tooth(course: Course, limits: Limits) -> Evidence | None:
-    used = course.series(in_use)
+    used = course.in_use()
     if used.range < limits["range"]:
         return None
     falls = used.falls(limits["fall"] * used.range)
@@ -113,7 +113,7 @@ def _saw_tooth(course: Course, limits: Limits) -> Evidence | None:
     needs=("shared_dirty", "private_dirty"),
 )
 def _levelled_off(course: Course, limits: Limits) -> Evidence | None:
-    used = course.series(in_use)
+    used = course.in_use()
     if len(course) < limits["samples"] or used.growth < limits["growth"]:
         return None
     rest = used.half(1)
@@ -142,7 +142,7 @@ def _levelled_off(course: Course, limits: Limits) -> Evidence | None:
     needs=("shared_dirty", "private_dirty"),
 )
 def _peak(course: Course, limits: Limits) -> Evidence | None:
-    used = course.series(in_use)
+    used = course.in_use()
     seconds, peak = max(used.points, key=lambda point: point[1])
     last = used.points[-1][1]
     if peak - last < limits["difference"] or peak < limits["times"] * last:
@@ -172,7 +172,7 @@ def _peak(course: Course, limits: Limits) -> Evidence | None:
     needs=("shared_clean", "private_clean"),
 )
 def _reclaimed(course: Course, limits: Limits) -> Evidence | None:
-    cache, used = course.series(clean), course.series(in_use)
+    cache, used = course.series(clean), course.in_use()
     highest = max(range(len(cache.points)), key=lambda at: cache.points[at][1])
     fall = cache.points[highest][1] - cache.points[-1][1]
     grown = used.points[-1][1] - used.points[highest][1]

@@ -143,6 +143,11 @@ def kb(name: str, value: float) -> Figure:
     return Figure(name, value, "kB")
 
 
+def known_kb(name: str, value: float | None) -> tuple[Figure, ...]:
+    """Return a figure in kB; none where the value is not known."""
+    return () if value is None else (kb(name, value),)
+
+
 def share(name: str, part: float, whole: float) -> Figure:
     """Return a figure that is a share of a whole; 0 of nothing."""
     return Figure(name, round(part / whole, 4) if whole else 0.0, "share")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -106,11 +107,30 @@ class Course:
         return len(self._samples)
 
     def reports(self, name: str) -> bool:
-        """Return whether any sample reports a counter."""
-        return any(getattr(totals, name) is not None for totals in self._totals())
+        """
+        Return whether each sample reports a counter.
 
-    def _totals(self) -> Iterator[Totals]:
-        return (totals for groups in self._samples.values() for totals in groups.values())
+        One that does not must not count as 0: that would be a growth that did not happen.
+        """
+        return bool(self._samples) and all(
+            any(getattr(totals, name) is not None for totals in groups.values())
+            for groups in self._samples.values()
+        )
+
+    @cached_property
+    def _has_swap(self) -> bool:
+        return self.reports("swap")
+
+    def in_use(self, group: str | None = None) -> Series:
+        """
+        Return dirty pages and swap in kB over time: memory that was written and not freed.
+
+        Swap is not part of it where a sample does not report it.
+        """
+        return self.series(
+            lambda totals: (totals.dirty or 0) + (totals.swap or 0 if self._has_swap else 0),
+            group,
+        )
 
     def series(self, value: Callable[[Totals], int], group: str | None = None) -> Series:
         """Return a value over time, of one group or summed over all of them."""
@@ -131,11 +151,6 @@ class Course:
     def groups(self) -> list[str]:
         """Return the groups, in the order in which they appear."""
         return list(dict.fromkeys(name for groups in self._samples.values() for name in groups))
-
-
-def in_use(totals: Totals) -> int:
-    """Return dirty pages and swap in kB: memory that was written and not freed."""
-    return (totals.dirty or 0) + (totals.swap or 0)
 
 
 def clean(totals: Totals) -> int:

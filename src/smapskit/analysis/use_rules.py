@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import PurePosixPath
 from typing import Final
 
 from smapskit.analysis.findings import Confidence, Severity, format_kb
-from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, rule, share
+from smapskit.analysis.rules import Evidence, Rule, Subject, count, kb, known_kb, rule, share
 from smapskit.analysis.thresholds import Limits
 from smapskit.analysis.view import Process, largest_kinds
 from smapskit.model.backing import Backing
@@ -213,7 +212,11 @@ def _deleted_file(process: Process, limits: Limits) -> Evidence | None:
     if size < limits["size"]:
         return None
     names = {mapping.pathname for mapping in deleted.mappings}
-    figures = (kb("size", size), kb("rss", deleted.rss), count("files", len(names), "file"))
+    figures = (
+        kb("size", size),
+        *known_kb("rss", deleted.known_rss),
+        count("files", len(names), "file"),
+    )
     return Evidence(size, figures, deleted.mappings, counter="size")
 
 
@@ -241,9 +244,9 @@ def _deleted_executable(process: Process, _limits: Limits) -> Evidence | None:
     )
     if not deleted.rows:
         return None
-    names = sorted({PurePosixPath(m.pathname).name for m in deleted.mappings})
+    files = {(m.pathname, m.device, m.inode) for m in deleted.mappings}
     figures = (
-        count("files", len(names), "file"),
+        count("files", len(files), "file"),
         kb("size", deleted.sum("size")),
     )
     return Evidence(deleted.sum("size"), figures, deleted.mappings, counter="size")
@@ -260,7 +263,7 @@ def _deleted_executable(process: Process, _limits: Limits) -> Evidence | None:
     "madvise(MADV_MERGEABLE) or prctl(PR_SET_MEMORY_MERGE), or switch it off with "
     "/sys/kernel/mm/ksm/run.",
     disproof="Nothing: the kernel reports it.",
-    needs=("ksm",),
+    needs=("ksm", "rss"),
 )
 def _ksm(process: Process, limits: Limits) -> Evidence | None:
     merged = process.where(lambda row: row.mapping.ksm)
@@ -281,7 +284,7 @@ def _ksm(process: Process, limits: Limits) -> Evidence | None:
     advice="Nothing, if the program needs guaranteed access times or protects secrets. Else lock "
     "less: mlock for the data that needs it in place of mlockall, or MLOCK_ONFAULT.",
     disproof="Nothing: the kernel reports it.",
-    needs=("locked", "vm_flags"),
+    needs=("locked", "rss", "vm_flags"),
 )
 def _locked(process: Process, limits: Limits) -> Evidence | None:
     # The flag: Locked repeats Pss in kernels about 4.18.
@@ -342,7 +345,7 @@ def _userfaultfd(process: Process, _limits: Limits) -> Evidence | None:
     watched = process.with_flag("um", "uw", "ui")
     if not watched.rows:
         return None
-    figures = (kb("size", watched.sum("size")), kb("rss", watched.rss))
+    figures = (kb("size", watched.sum("size")), *known_kb("rss", watched.known_rss))
     return Evidence(watched.sum("size"), figures, watched.mappings, counter="size")
 
 

@@ -59,13 +59,13 @@ class Part:
         return self.sum("rss")
 
     @property
-    def in_use(self) -> int:
-        """
-        Dirty pages and swap in kB: memory that the process has written and not freed.
+    def known_rss(self) -> int | None:
+        """Sum of RSS, in kB; None where no mapping reports it."""
+        return self.rss if self.reports("rss") else None
 
-        Clean pages of files and pages that were freed with MADV_FREE are not part of it.
-        """
-        return self.sum("dirty") + self.sum("swap")
+    def reports(self, name: str) -> bool:
+        """Return whether any mapping reports a field."""
+        return any(getattr(mapping, name) is not None for mapping in self.mappings)
 
     def where(self, predicate: Callable[[Row], object]) -> Part:
         """Return the mappings for which `predicate` returns a true value."""
@@ -103,10 +103,6 @@ class Process(Part):
         )
         self.context = context
 
-    def reports(self, name: str) -> bool:
-        """Return whether any mapping reports a field."""
-        return any(getattr(mapping, name) is not None for mapping in self.mappings)
-
     @cached_property
     def anonymous(self) -> Part:
         """The mappings without a file."""
@@ -130,6 +126,19 @@ class Comparison:
     def reports(self, name: str) -> bool:
         """Return whether both snapshots report a field."""
         return self.before.reports(name) and self.after.reports(name)
+
+    @cached_property
+    def _has_swap(self) -> bool:
+        return self.reports("swap")
+
+    def in_use(self, part: Part) -> int:
+        """
+        Return dirty pages and swap in kB: memory that the process has written and not freed.
+
+        Clean pages of files and pages that were freed with MADV_FREE are not part of it, nor is
+        swap where only one of the snapshots reports it.
+        """
+        return part.sum("dirty") + (part.sum("swap") if self._has_swap else 0)
 
     def growth(self, value: Callable[[Part], float]) -> float:
         """Return how much a value of the whole process grew."""

@@ -165,7 +165,11 @@ class OperandReader:
 
     def read(self, read: Callable[[str], Sequence[Subject]]) -> Iterator[Subject]:
         """Yield what `read` returns for each operand that can be read."""
-        for word in self.operands:
+        for number, word in enumerate(self.operands):
+            if word == "-" and word in self.operands[:number]:
+                self.status |= FAILURE
+                print_error(SmapskitError("expected - once: standard input can be read once only"))
+                continue
             try:
                 subjects = read(word)
             except (SmapskitError, OSError) as error:

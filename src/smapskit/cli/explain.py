@@ -115,6 +115,8 @@ def _compare(
         raise SmapskitError("expected one process in each capture")
     before, after = snapshots
     pid = after.pid if before.pid in (None, after.pid) else None
+    if after.pid is not None and before.pid not in (None, after.pid):
+        print_message(f"process {before.pid} is compared with another one, {after.pid}")
     return Report(
         subject="difference",
         explanation=examine(diff(before, after), options.context, options.ignore),

@@ -124,6 +124,7 @@ _BINARIES: Final = (
     (b"GIF8", "a picture"),
     (b"%PDF", "a PDF document: save the listing as text"),
 )
+_FIRST_NAME_OF_ZIP: Final = slice(30, 94)
 _TAR_MAGIC: Final = slice(257, 262)
 _ELF_CORE: Final = (b"\x04\x00", b"\x00\x04")  # e_type, in both byte orders
 _PATTERNS: Final = tuple(
@@ -152,6 +153,8 @@ def _binary_kind(head: bytes) -> str | None:
     """Return the kind of a binary file by what it begins with; None if it is unknown."""
     if head.startswith(b"\x7fELF") and head[16:18] in _ELF_CORE:
         return "a core file (ELF)"
+    if head.startswith(b"PK\x03\x04") and b".npy" in head[_FIRST_NAME_OF_ZIP]:
+        return "an npz file; smapskit plot draws a recording of pages"
     for magic, kind in _BINARIES:
         if head.startswith(magic):
             return kind

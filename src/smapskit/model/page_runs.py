@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Self
 
 import attrs
@@ -101,15 +102,20 @@ class PageRuns:
         """Return the number of pages in all runs."""
         return int((self.end - self.first).sum())
 
+    @cached_property
+    def _before(self) -> Numbers:
+        """The number of pages in the runs that precede each run."""
+        sizes = self.end - self.first
+        before: Numbers = np.cumsum(sizes) - sizes
+        return before
+
     def count_below(self, pages: Numbers) -> Numbers:
         """Return for each page the number of pages in runs that precede it."""
         if not len(self):
             return np.zeros(len(pages), np.int64)
-        sizes = self.end - self.first
-        before = np.concatenate(([0], np.cumsum(sizes)))
         run = np.searchsorted(self.first, pages, "right") - 1
-        inside = np.clip(pages - self.first[run], 0, sizes[run])
-        return np.where(run >= 0, before[run] + inside, 0).astype(np.int64)
+        inside = np.clip(pages - self.first[run], 0, self.end[run] - self.first[run])
+        return np.where(run >= 0, self._before[run] + inside, 0).astype(np.int64)
 
     def count_within(self, first: Numbers, end: Numbers) -> Numbers:
         """Return the number of pages in runs for each range of pages."""
@@ -123,9 +129,7 @@ class PageRuns:
 
     def pages(self) -> Numbers:
         """Return the number of each page in runs."""
-        sizes = self.end - self.first
-        before = np.cumsum(sizes) - sizes
-        numbers: Numbers = np.repeat(self.first - before, sizes)
+        numbers: Numbers = np.repeat(self.first - self._before, self.end - self.first)
         return numbers + np.arange(len(numbers), dtype=np.int64)
 
     def page_flags(self) -> Flags:

@@ -266,7 +266,7 @@ class Pages:
         sums: dict[str, int | None] = {}
         for name, values in self._columns.items():
             known = [values[row] for row in reported]
-            unknown = None in known or (name in self.unknown and name != "zero")
+            unknown = not known or None in known or (name in self.unknown and name != "zero")
             sums[name] = None if unknown else sum(known)  # type: ignore[arg-type]
         sums["size"] = sum(each.end - each.first for each in self.ranges)
         return PageCounts(**sums)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -46,8 +46,13 @@ def create_beside(path: Path, suffix: str, *, private: bool = False) -> tuple[in
     """Create a file named `path`, a random part and `suffix`; return its descriptor and path."""
     while True:
         new = path.with_name(f"{path.name}.{secrets.token_hex(4)}{suffix}")
-        with suppress(FileExistsError):
+        try:
             return create(new, private=private), new
+        except FileExistsError:
+            continue
+        except OSError as error:
+            error.filename = str(path)  # the name that the user knows
+            raise
 
 
 def files_beside(path: Path, suffix: str) -> Iterator[Path]:
