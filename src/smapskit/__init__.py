@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
     from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Usage
     from smapskit.model.notes import Note
+    from smapskit.model.page_recording import PageRecording, PageState, RecordedRange
     from smapskit.model.page_runs import PageRuns
     from smapskit.model.pages import (
         FrameFlag,
@@ -56,8 +57,8 @@ if TYPE_CHECKING:
     from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
     from smapskit.sources.pages.cache import read_residency
     from smapskit.sources.pages.read import read_pages
-    from smapskit.sources.pages.recording import PageRecording, PageState
     from smapskit.sources.pages.sampling import PageSample, PageSampler, record_pages
+    from smapskit.sources.pages.storage import load_pages, save_pages
     from smapskit.sources.pages.working_set import working_set
     from smapskit.sources.process import read, read_frame, read_maps, read_rollup
     from smapskit.sources.recording import Recording, Sample, record, sample
@@ -101,6 +102,7 @@ __all__ = [
     "Permissions",
     "ProcessNotFound",
     "ProcessUsage",
+    "RecordedRange",
     "Recording",
     "Residency",
     "Rollup",
@@ -123,6 +125,7 @@ __all__ = [
     "load",
     "load_all",
     "load_frame",
+    "load_pages",
     "load_rollup",
     "load_rollup_all",
     "parse_frame",
@@ -145,6 +148,7 @@ __all__ = [
     "record",
     "record_pages",
     "sample",
+    "save_pages",
     "shared_rss",
     "to_csv",
     "to_json",
@@ -167,6 +171,7 @@ _LAZY_IMPORTS = {
     "model.diff": "Change ChangeKind Difference diff",
     "model.mapping": "Device Mapping Permissions Rollup Usage",
     "model.notes": "Note",
+    "model.page_recording": "PageRecording PageState RecordedRange",
     "model.page_runs": "PageRuns",
     "model.pages": "FrameFlag Frames MappingPages PageCounts PageFlag PageRange Pages",
     "model.residency": "Residency",
@@ -178,8 +183,8 @@ _LAZY_IMPORTS = {
     "sources.captures": "load load_all load_rollup load_rollup_all",
     "sources.pages.cache": "read_residency",
     "sources.pages.read": "read_pages",
-    "sources.pages.recording": "PageRecording PageState",
     "sources.pages.sampling": "PageSample PageSampler record_pages",
+    "sources.pages.storage": "load_pages save_pages",
     "sources.pages.working_set": "working_set",
     "sources.process": "read read_frame read_maps read_rollup",
     "sources.recording": "Recording Sample record sample",

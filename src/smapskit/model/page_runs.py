@@ -117,7 +117,9 @@ class PageRuns:
 
     def runs_within(self, first: Numbers, end: Numbers) -> Numbers:
         """Return the number of runs that overlap each range of pages."""
-        return np.searchsorted(self.first, end, "left") - np.searchsorted(self.end, first, "right")
+        begun: Numbers = np.searchsorted(self.first, end)
+        ended: Numbers = np.searchsorted(self.end, first, "right")
+        return begun - ended
 
     def pages(self) -> Numbers:
         """Return the number of each page in runs."""

@@ -213,7 +213,26 @@ class Pages:
     def _columns(self) -> dict[str, list[int | None]]:
         """The counts of each range."""
         first, end = self._bounds
-        known: dict[str, Numbers] = {}
+        known = self._known_counts(first, end)
+        columns: dict[str, list[int | None]] = {
+            name: known[name].tolist() if name in known else [None] * len(first) for name in COUNTS
+        }
+        if "zero" in self.unknown:
+            possible = possible_zero_pages(self.runs).count_within(first, end)
+            columns["zero"] = [0 if count == 0 else None for count in possible.tolist()]
+        for row, each in enumerate(self.ranges):
+            present, zero, of_file = (columns[name][row] for name in ("present", "zero", "file"))
+            if zero is not None and present is not None and of_file is not None:
+                columns["resident"][row] = present - zero
+                columns["anonymous"][row] = present - zero - of_file
+            if not each.is_reported:
+                for name in COUNTS[1:]:
+                    columns[name][row] = None
+        return columns
+
+    def _known_counts(self, first: Numbers, end: Numbers) -> dict[str, Numbers]:
+        """Return the counts of ranges of pages that are known."""
+        known: dict[str, Numbers] = {"size": end - first}
         for name, (mask, value) in _OF_FLAGS.items():
             if name not in self.unknown:
                 known[name] = self.runs.select(mask, value).count_within(first, end)
@@ -226,24 +245,7 @@ class Pages:
                     has_flag = (self.frames.flags & np.uint64(flag)) != 0
                     sums = np.concatenate(([0], np.cumsum(has_flag)))
                     known[name] = sums[high] - sums[low]
-        columns: dict[str, list[int | None]] = {"size": (end - first).tolist()}
-        for name in COUNTS[1:]:
-            columns[name] = known[name].tolist() if name in known else [None] * len(first)
-        if "zero" in self.unknown:
-            counts = possible_zero_pages(self.runs).count_within(first, end)
-            columns["zero"] = [0 if count == 0 else None for count in counts.tolist()]
-        rows = list(zip(columns["present"], columns["zero"], columns["file"], strict=True))
-        columns["resident"] = [None if zero is None else p - zero for p, zero, _ in rows]  # type: ignore[operator]
-        columns["anonymous"] = [
-            None if zero is None else p - zero - file  # type: ignore[operator]
-            for p, zero, file in rows
-        ]
-        for name, values in columns.items():
-            if name != "size":
-                for row, each in enumerate(self.ranges):
-                    if not each.is_reported:
-                        values[row] = None
-        return columns
+        return known
 
     def by_mapping(self) -> list[MappingPages]:
         """Return the counts of each mapping."""
@@ -253,7 +255,7 @@ class Pages:
                 each.mapping,
                 each.first * self.page_size,
                 each.end * self.page_size,
-                PageCounts(**dict(zip(self._columns, row, strict=True))),  # type: ignore[arg-type]
+                PageCounts(**dict(zip(self._columns, row, strict=True))),
             )
             for each, row in zip(self.ranges, rows, strict=True)
         ]

@@ -113,7 +113,7 @@ def _read_sorted(descriptor: int, pfns: Numbers) -> NDArray[np.uint64]:
     sizes = pfns[np.append(breaks, len(pfns)) - 1] - first + 1
     ends = np.cumsum(sizes)
     numbers = np.full(int(ends[-1]), _MISSING, np.uint64)  # of frames that do not exist
-    view = memoryview(numbers).cast("B")
+    view = numbers.view(np.uint8).data
     # Memory of a busy machine is fragmented: there are groups of three pages, read in this loop.
     offsets, ends_in_view, preadv = (first * 8).tolist(), (ends * 8).tolist(), os.preadv
     begin = 0
@@ -121,7 +121,8 @@ def _read_sorted(descriptor: int, pfns: Numbers) -> NDArray[np.uint64]:
         preadv(descriptor, [view[begin:end]], offset)
         begin = end
     shift = np.repeat(ends - sizes - first, np.diff(np.append(group, len(pfns))))
-    return numbers[pfns + shift]
+    result: NDArray[np.uint64] = numbers[pfns + shift]
+    return result
 
 
 def has_generations() -> bool:

@@ -115,7 +115,7 @@ class PageMap:
             count: number of pages.
         """
         entries = np.empty(count, np.uint64)
-        view = memoryview(entries).cast("B")
+        view = entries.view(np.uint8).data
         done = 0
         while done < len(view):
             read = os.preadv(self._descriptor, [view[done:]], first * 8 + done)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
-import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from os import PathLike
@@ -58,7 +57,7 @@ def read_pages(
     mapping: str | tuple[int, int] | None = None,
     *,
     exclusive: bool = True,
-    frames: bool | Collection[FrameValue] = False,
+    frames: bool | Sequence[FrameValue] = False,
     method: Method | None = None,
     proc: PathLike[str] | str = procfs.PROC,
 ) -> Pages:
@@ -103,7 +102,7 @@ def read_pages(
     raise AssertionError
 
 
-def _values(frames: bool | Collection[FrameValue]) -> frozenset[FrameValue] | None:
+def _values(frames: bool | Sequence[FrameValue]) -> frozenset[FrameValue] | None:
     """Return the requested values of frames; None if no page frame numbers are requested."""
     if isinstance(frames, bool):
         return frozenset(page_frames.FILES) if frames else None
@@ -173,7 +172,8 @@ def select(
     if isinstance(chosen, tuple):
         low, high = chosen
         if not 0 <= low < high <= 2**64 or low % PAGE_SIZE or high % PAGE_SIZE:
-            msg = f"expected the addresses of whole pages of {PAGE_SIZE} bytes, got {low:#x}, {high:#x}"
+            bounds = f"{low:#x}, {high:#x}"
+            msg = f"expected the addresses of whole pages of {PAGE_SIZE} bytes, got {bounds}"
             raise ValueError(msg)
     ranges = [
         PageRange(each, max(each.start, low) // PAGE_SIZE, min(each.end, high) // PAGE_SIZE)
@@ -241,7 +241,7 @@ class _Reader:
             try:
                 parts = [self._pagemap.scan(*span) for span in _spans(reported, whole=whole)]
                 self._has_scanned = True
-            except ScanUnsupported as error:
+            except ScanUnsupported:
                 if method == "scan":
                     raise
                 self._lacks("requires PAGEMAP_SCAN (Linux 6.7)", "huge", "zero")

@@ -7,7 +7,6 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,15 +14,16 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from smapskit.errors import ProcessNotFound, SmapskitError
+from smapskit.errors import SmapskitError
 from smapskit.model.mapping import Mapping
+from smapskit.model.page_recording import PageRecording, PageState, RecordedRange
 from smapskit.model.page_runs import Flags, PageRuns, combine
 from smapskit.model.pages import FrameFlag, PageFlag, PageRange, Pages
 from smapskit.sources import procfs
 from smapskit.sources.pages import cache
 from smapskit.sources.pages.pagemap import PAGE_SIZE
 from smapskit.sources.pages.read import MappingNotFound, read_pages
-from smapskit.sources.pages.recording import SUFFIX, PageRecording, PageState, RecordedRange
+from smapskit.sources.pages.storage import SUFFIX, save_pages
 from smapskit.sources.recording.sampling import check_interval, every
 
 _OF_FRAMES: Final = {
@@ -106,7 +106,7 @@ def record_pages(
             failure = error
         recording = sampler.recording(interval)
     if path is not None:
-        recording.save(path, overwrite=overwrite)
+        save_pages(recording, path, overwrite=overwrite)
     if failure is not None:
         raise failure
     return recording
@@ -141,9 +141,7 @@ class PageSampler:
         """Close the files that the process maps."""
         self._files.close()
 
-    def samples(
-        self, interval: float, duration: float | None = None
-    ) -> Generator[PageSample]:
+    def samples(self, interval: float, duration: float | None = None) -> Generator[PageSample]:
         """Yield and keep samples on a grid of `interval` seconds until the process has ended."""
         for sample in every(self.read, self._pid, interval, duration):
             self.keep(sample)
@@ -172,7 +170,7 @@ class PageSampler:
             if self._begin is None:
                 raise
             if self._is_mapped:
-                markers.append(f"no mapping {self._name()}")
+                markers.append(f"{self._name()} was unmapped")
             self._is_mapped = False
             states = PageRuns.join(())
         else:
@@ -190,10 +188,9 @@ class PageSampler:
         return f"{chosen[0]:x}-{chosen[1]:x}" if isinstance(chosen, tuple) else str(chosen)
 
     def _read_pages(self) -> Pages:
-        read = partial(read_pages, self._pid, self._mapping, exclusive=False)
         if not self._has_frames:
-            return read()
-        pages = read(frames=("flags",))
+            return read_pages(self._pid, self._mapping, exclusive=False)
+        pages = read_pages(self._pid, self._mapping, exclusive=False, frames=("flags",))
         names = ("active", "referenced", "unevictable", "dirty", "writeback")
         self.unknown |= {name: pages.unknown[name] for name in names if name in pages.unknown}
         self._has_frames = "flags" not in pages.unknown

@@ -14,9 +14,7 @@ from smapskit.model.working_set import HUGE_PAGES, WARNING, WorkingSet
 from smapskit.sources import process, procfs
 
 
-def working_set(
-    pid: int, seconds: float, *, proc: PathLike[str] | str = procfs.PROC
-) -> WorkingSet:
+def working_set(pid: int, seconds: float, *, proc: PathLike[str] | str = procfs.PROC) -> WorkingSet:
     """
     Measure which memory a process touches within some seconds.
 

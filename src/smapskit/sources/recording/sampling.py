@@ -6,7 +6,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,7 @@ from smapskit.sources.recording.storage import Output
 GroupKey = GroupName | Literal["mapping"] | Callable[[Mapping], str]
 """What a recording groups mappings by; "mapping" makes each mapping a group."""
 
-T = TypeVar("T", bound=Sized)
+T = TypeVar("T")
 
 
 def sample(
@@ -154,12 +154,17 @@ def record_to(
 
 
 def check_interval(interval: float) -> None:
+    """Raise ValueError for an interval that is not a finite number of seconds above 0."""
     if not 0 < interval < math.inf:
         raise ValueError(f"expected an interval above 0 seconds, got {interval}")
 
 
 def every(read: Callable[[], T], pid: int, interval: float, duration: float | None) -> Iterator[T]:
-    """Call `read` on a grid of `interval` seconds until the process has ended."""
+    """
+    Call `read` on a grid of `interval` seconds until the process has ended.
+
+    An empty result means that the process is ending.
+    """
     with procfs.ProcessHandle(pid) as handle:
         begin = time.monotonic()
         yield read()
