@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import diff, plot, record, show, system
+from smapskit.cli import diff, pages, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.mapping import KernelField, Mapping, Rollup, Usage, kernel_fields
@@ -41,7 +41,7 @@ html_theme = "furo"
 html_title = f"smapskit {version}"
 today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
-html_extra_path = ["schema.json", "schema-system.json"]
+html_extra_path = ["schema.json", "schema-system.json", "schema-pages.json"]
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
@@ -119,6 +119,7 @@ def _help() -> str:
         "Differences": diff,
         "Recordings": record,
         "Plots": plot,
+        "Pages": pages,
     }
     return "\n".join(
         f"## {title}\n\n```text\n{command.build_parser().format_help()}```\n"

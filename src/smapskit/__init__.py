@@ -37,11 +37,29 @@ if TYPE_CHECKING:
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
     from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Usage
     from smapskit.model.notes import Note
+    from smapskit.model.page_recording import PageRecording, PageState, RecordedRange
+    from smapskit.model.page_runs import PageRuns
+    from smapskit.model.pages import (
+        FrameFlag,
+        Frames,
+        MappingPages,
+        PageCounts,
+        PageFlag,
+        PageRange,
+        Pages,
+    )
+    from smapskit.model.residency import Residency
     from smapskit.model.snapshot import Snapshot
     from smapskit.model.totals import Totals, group_by, shared_rss, totals
     from smapskit.model.vmflags import VM_FLAGS
+    from smapskit.model.working_set import WorkingSet
     from smapskit.sources.batch import load_frame
     from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
+    from smapskit.sources.pages.cache import read_residency
+    from smapskit.sources.pages.read import read_pages
+    from smapskit.sources.pages.sampling import PageSample, PageSampler, record_pages
+    from smapskit.sources.pages.storage import load_pages, save_pages
+    from smapskit.sources.pages.working_set import working_set
     from smapskit.sources.process import read, read_frame, read_maps, read_rollup
     from smapskit.sources.recording import Recording, Sample, record, sample
     from smapskit.sources.system import (
@@ -63,16 +81,30 @@ __all__ = [
     "ChangeKind",
     "Device",
     "Difference",
+    "FrameFlag",
+    "Frames",
     "GroupUsage",
     "Inconsistency",
     "InconsistencyKind",
     "Mapping",
+    "MappingPages",
     "Note",
+    "PageCounts",
+    "PageFlag",
+    "PageRange",
+    "PageRecording",
+    "PageRuns",
+    "PageSample",
+    "PageSampler",
+    "PageState",
+    "Pages",
     "ParseError",
     "Permissions",
     "ProcessNotFound",
     "ProcessUsage",
+    "RecordedRange",
     "Recording",
+    "Residency",
     "Rollup",
     "Sample",
     "Sharing",
@@ -82,6 +114,7 @@ __all__ = [
     "Totals",
     "Unsupported",
     "Usage",
+    "WorkingSet",
     "__version__",
     "concat",
     "diff",
@@ -92,6 +125,7 @@ __all__ = [
     "load",
     "load_all",
     "load_frame",
+    "load_pages",
     "load_rollup",
     "load_rollup_all",
     "parse_frame",
@@ -106,15 +140,20 @@ __all__ = [
     "read",
     "read_frame",
     "read_maps",
+    "read_pages",
+    "read_residency",
     "read_rollup",
     "read_system",
     "read_system_frame",
     "record",
+    "record_pages",
     "sample",
+    "save_pages",
     "shared_rss",
     "to_csv",
     "to_json",
     "totals",
+    "working_set",
 ]
 
 # Imported on first access, so that `import smapskit` loads neither attrs nor pandas.
@@ -132,11 +171,21 @@ _LAZY_IMPORTS = {
     "model.diff": "Change ChangeKind Difference diff",
     "model.mapping": "Device Mapping Permissions Rollup Usage",
     "model.notes": "Note",
+    "model.page_recording": "PageRecording PageState RecordedRange",
+    "model.page_runs": "PageRuns",
+    "model.pages": "FrameFlag Frames MappingPages PageCounts PageFlag PageRange Pages",
+    "model.residency": "Residency",
     "model.snapshot": "Snapshot",
     "model.totals": "Totals group_by shared_rss totals",
     "model.vmflags": "VM_FLAGS",
+    "model.working_set": "WorkingSet",
     "sources.batch": "load_frame",
     "sources.captures": "load load_all load_rollup load_rollup_all",
+    "sources.pages.cache": "read_residency",
+    "sources.pages.read": "read_pages",
+    "sources.pages.sampling": "PageSample PageSampler record_pages",
+    "sources.pages.storage": "load_pages save_pages",
+    "sources.pages.working_set": "working_set",
     "sources.process": "read read_frame read_maps read_rollup",
     "sources.recording": "Recording Sample record sample",
     "sources.system": "GroupUsage ProcessUsage SystemUsage read_system read_system_frame",

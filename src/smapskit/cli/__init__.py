@@ -6,11 +6,15 @@ Only what a command needs is imported: neither pandas nor NumPy for a table.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
+
+_COMMANDS = ("diff", "record", "plot", "pages", "--completion")
+"""The first words that name a command; each is a module, imported when it is needed."""
 
 
 def run() -> None:
@@ -77,23 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     words = sys.argv[1:] if arguments is None else list(arguments)
-    match words[:1]:
-        case ["diff"]:
-            from smapskit.cli import diff  # noqa: PLC0415
-
-            return diff.run(words[1:])
-        case ["record"]:
-            from smapskit.cli import record  # noqa: PLC0415
-
-            return record.run(words[1:])
-        case ["plot"]:
-            from smapskit.cli import plot  # noqa: PLC0415
-
-            return plot.run(words[1:])
-        case ["--completion"]:
-            from smapskit.cli import completion  # noqa: PLC0415
-
-            return completion.run(words[1:])
+    if words and words[0] in _COMMANDS:
+        command = importlib.import_module(f"smapskit.cli.{words[0].removeprefix('--')}")
+        return int(command.run(words[1:]))
     if "--all" in words:
         from smapskit.cli import system  # noqa: PLC0415
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from smapskit.cli import diff, plot, record, show, system
+from smapskit.cli import diff, pages, plot, record, show, system
 from smapskit.cli.common import FAILURE, print_error
 from smapskit.errors import SmapskitError
 
@@ -43,6 +43,7 @@ def _parsers() -> dict[str, argparse.ArgumentParser]:
         "diff": diff.build_parser(),
         "record": record.build_parser(),
         "plot": plot.build_parser(),
+        "pages": pages.build_parser(),
         "--all": system.build_parser(),
         "": show.build_parser(),
     }
@@ -83,5 +84,5 @@ def _fish() -> str:
                 choices = f" -xa '{' '.join(map(str, action.choices))}'" if action.choices else ""
                 line = f"complete -c smapskit -n '{condition}' {' '.join(words)}"
                 lines.append(f"{line} -d '{description}'{choices}")
-    lines.append("complete -c smapskit -n __fish_use_subcommand -a 'diff record plot'")
+    lines.append("complete -c smapskit -n __fish_use_subcommand -a 'diff record plot pages'")
     return "\n".join(lines) + "\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 from smapskit.cli.common import FAILURE, Parser, print_error
 from smapskit.errors import SmapskitError
 from smapskit.sources import outfile
+from smapskit.sources.pages.storage import SUFFIX, load_pages
 from smapskit.sources.recording import Recording
 
 _SUFFIXES = (".png", ".svg", ".pdf")
@@ -21,7 +22,8 @@ def run(words: Sequence[str]) -> int:
     if options.output is not None and Path(options.output).suffix not in _SUFFIXES:
         parser.error(f"expected a file name that ends in {', '.join(_SUFFIXES)}")
     try:
-        figure = Recording.load(options.file).plot()
+        load = load_pages if Path(options.file).suffix == SUFFIX else Recording.load
+        figure = load(options.file).plot()
         picture = Path(options.output or Path(options.file).with_suffix(".png"))
         _check_target(picture, options.file)
         with outfile.replacing(picture) as file:
@@ -43,9 +45,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="smapskit plot",
         usage="python -m smapskit plot FILE [-o PICTURE]",
-        description="Plot a recording: RSS, the RSS of shared mappings, anonymous memory.",
+        description="Plot a recording: RSS, the RSS of shared mappings, anonymous memory; or, of a "
+        "recording of pages, when each page came into memory and on which list it is.",
     )
-    parser.add_argument("file", metavar="FILE", help="a file written by record, CSV or Parquet")
+    parser.add_argument(
+        "file", metavar="FILE", help="a file written by record: CSV, Parquet or npz"
+    )
     parser.add_argument(
         "-o", "--output", metavar="PICTURE", help="png, svg or pdf (default: FILE with .png)"
     )

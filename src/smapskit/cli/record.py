@@ -22,6 +22,8 @@ from smapskit.cli.common import (
 from smapskit.errors import SmapskitError
 from smapskit.sources import recording
 
+_SUFFIX_OF_PAGES = ".npz"
+
 
 def run(words: Sequence[str]) -> int:
     """Record a process, or a command from its start, until it ends."""
@@ -31,32 +33,79 @@ def run(words: Sequence[str]) -> int:
     if (pid is None) == (not command):
         print_error(SmapskitError("expected either one PID or -- and a COMMAND"))
         return FAILURE
-    counts = _Counts()
+    problem = _check_pages(options)
+    if problem:
+        print_error(SmapskitError(problem))
+        return FAILURE
+    record = _record_pages if options.pages else _record_sums
     try:
-        # Opened first: an error in opening the file is reported before a command starts.
-        with (
-            recording.Output(options.output, overwrite=options.force) as output,
-            _child(command) as child,
-            _progress(output, counts) as show,
-        ):
-            try:
-                recording.record_to(
-                    output,
-                    child.pid if child is not None else pid or 0,
-                    options.interval,
-                    options.duration,
-                    by=options.by,
-                    on_sample=show,
-                )
-            except KeyboardInterrupt:
-                if not counts.samples or not output.is_complete:
-                    raise
-            status = None if child is None else child.poll()
+        return record(options, pid, command)
     except (SmapskitError, OSError, ValueError, ImportError) as error:
         if isinstance(error, FileExistsError) and not options.force:
             error.add_note("--force replaces it")
         print_error(error)
         return exit_status(error)
+
+
+def _check_pages(options: argparse.Namespace) -> str | None:
+    """Return what is wrong with the options for pages."""
+    is_npz = options.output.endswith(_SUFFIX_OF_PAGES)
+    if options.pages and (not is_npz or options.by):
+        return f"--pages requires a FILE that ends in {_SUFFIX_OF_PAGES}, without --by"
+    if not options.pages and (is_npz or options.mapping is not None):
+        return f"a FILE that ends in {_SUFFIX_OF_PAGES} and --mapping require --pages"
+    return None
+
+
+def _record_pages(options: argparse.Namespace, pid: int | None, command: Sequence[str]) -> int:
+    from smapskit.sources.pages import sampling  # noqa: PLC0415  loads NumPy
+
+    samples = 0
+
+    def count(_sample: sampling.PageSample) -> None:
+        nonlocal samples
+        samples += 1
+
+    with _child(command) as child, _ending_on_sigterm():
+        try:
+            sampling.record_pages(
+                child.pid if child is not None else pid or 0,
+                options.mapping,
+                options.interval,
+                options.duration,
+                path=options.output,
+                overwrite=options.force,
+                on_sample=count,
+            )
+        except KeyboardInterrupt:
+            if not samples:
+                raise
+        status = None if child is None else child.poll()
+    print_message(f"{samples} samples; in {options.output}")
+    return status or 0
+
+
+def _record_sums(options: argparse.Namespace, pid: int | None, command: Sequence[str]) -> int:
+    counts = _Counts()
+    # Opened first: an error in opening the file is reported before a command starts.
+    with (
+        recording.Output(options.output, overwrite=options.force) as output,
+        _child(command) as child,
+        _progress(output, counts) as show,
+    ):
+        try:
+            recording.record_to(
+                output,
+                child.pid if child is not None else pid or 0,
+                options.interval,
+                options.duration,
+                by=options.by,
+                on_sample=show,
+            )
+        except KeyboardInterrupt:
+            if not counts.samples or not output.is_complete:
+                raise
+        status = None if child is None else child.poll()
     print_message(f"{counts}; in {options.output}")
     return status or 0
 
@@ -96,7 +145,11 @@ def build_parser() -> argparse.ArgumentParser:
         "pid", metavar="PID", nargs="?", type=operand, help="by number or as /proc/PID"
     )
     parser.add_argument(
-        "-o", "--output", metavar="FILE", required=True, help="CSV; Parquet if it ends in .parquet"
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help="CSV; Parquet if it ends in .parquet; npz with --pages",
     )
     parser.add_argument(
         "-i",
@@ -114,6 +167,17 @@ def build_parser() -> argparse.ArgumentParser:
         "--by",
         choices=("backing", "sharing", "perms", "pathname", "mapping"),
         help="one row per group and sample; mapping: one row per mapping",
+    )
+    parser.add_argument(
+        "--pages",
+        action="store_true",
+        help="record which pages are in memory in place of sums; FILE must end in .npz, and is "
+        "written at the end",
+    )
+    parser.add_argument(
+        "--mapping",
+        metavar="NAME",
+        help="with --pages: only mappings with this pathname or last component",
     )
     return parser
 
@@ -147,8 +211,7 @@ def _progress(
 
     SIGTERM ends the recording like Ctrl-C.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with _ending_on_sigterm():
         if not sys.stderr.isatty():
             yield counts.add
             return
@@ -167,5 +230,13 @@ def _progress(
                 bar.update()
 
             yield show
+
+
+@contextmanager
+def _ending_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a recording like Ctrl-C."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
     finally:
         signal.signal(signal.SIGTERM, before)

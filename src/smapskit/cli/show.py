@@ -115,7 +115,8 @@ def build_parser() -> argparse.ArgumentParser:
         "       python -m smapskit --all [--by GROUP] [--sort VALUE]\n"
         "       python -m smapskit diff BEFORE AFTER\n"
         "       python -m smapskit record -o FILE PID | -- COMMAND ...\n"
-        "       python -m smapskit plot FILE [-o PICTURE]",
+        "       python -m smapskit plot FILE [-o PICTURE]\n"
+        "       python -m smapskit pages PID|FILE ...",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -27,6 +27,8 @@ class InconsistencyKind(enum.StrEnum):
     """An Rss that is not the sum of its four parts."""
     ROLLUP = "rollup"
     """A sum that differs from smaps_rollup."""
+    PAGES = "pages"
+    """A number of pages that differs from smaps (`Pages.check`)."""
 
 
 @attrs.frozen

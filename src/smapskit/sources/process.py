@@ -76,7 +76,7 @@ def read_rollup(pid: int | None = None, *, proc: PathLike[str] | str = procfs.PR
         AccessDenied: the process is another user's.
         Unsupported: this system has no procfs, or its kernel no smaps_rollup.
     """
-    return read_rollup_text(_this_or(pid), proc).value
+    return read_rollup_text(this_or(pid), proc).value
 
 
 def read_frame(
@@ -89,7 +89,7 @@ def read_frame(
     """
     from smapskit.views import frames  # noqa: PLC0415  loaded where a frame is requested
 
-    pid = _this_or(pid)
+    pid = this_or(pid)
     source = procfs.proc_path(pid, "smaps", proc)
 
     def parse(text: Iterable[bytes]) -> DataFrame:
@@ -181,7 +181,7 @@ def read_sums_text(
 
 
 def _snapshot(pid: int | None, file: ProcFile, proc: PathLike[str] | str) -> Snapshot:
-    pid = _this_or(pid)
+    pid = this_or(pid)
     source = procfs.proc_path(pid, file.name, proc)
     reading = read_text(pid, file.name, lambda text: read_snapshot(text, file, source), proc)
     snapshot = reading.value
@@ -193,7 +193,8 @@ def _snapshot(pid: int | None, file: ProcFile, proc: PathLike[str] | str) -> Sna
     )
 
 
-def _this_or(pid: int | None) -> int:
+def this_or(pid: int | None) -> int:
+    """Return `pid`, or that of this process for None."""
     return os.getpid() if pid is None else pid
 
 

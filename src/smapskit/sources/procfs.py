@@ -1,5 +1,5 @@
 """
-Read the files of /proc as bytes. No other module reads them.
+Read the files of /proc as bytes. Only `sources.pages` reads further ones, which are binary.
 
 Errors of the kernel are raised as exceptions whose message says what to do.
 """
@@ -107,11 +107,11 @@ class ProcessText:
             except OSError as error:
                 raise_for_oserror(error, self.pid, self.name, self.proc)
         if not is_there:
-            self._raise_gone(has_text=bool(first))
+            raise_gone(self.pid, self.proc, had_memory=bool(first))
         if first:
             self.is_steady = self.command == before
         else:
-            self.is_steady = not _has_memory(self.pid, self.proc)
+            self.is_steady = not has_memory(self.pid, self.proc)
         if len(first) < CHUNK_SIZE:
             yield bytes(first)
 
@@ -119,16 +119,31 @@ class ProcessText:
         # The rollup is one read and reports ESRCH; to read it again would compute it again.
         return self.name == "smaps_rollup" or bool(os.pread(descriptor, 1, 0))
 
-    def _raise_gone(self, *, has_text: bool) -> NoReturn:
-        if _has_memory(self.pid, self.proc):
-            msg = f"process {self.pid} called exec while it was read"
-            raise ExecDuringRead(errno.ESRCH, msg, pid=self.pid)
-        is_left = os.path.exists(proc_path(self.pid, "stat", self.proc))  # noqa: PTH110
-        reason = "has no memory map" if is_left and not has_text else "ended while it was read"
-        raise ProcessNotFound(errno.ESRCH, f"process {self.pid} {reason}", pid=self.pid)
+
+def raise_gone(
+    pid: int, proc: str | os.PathLike[str] = PROC, *, had_memory: bool = True
+) -> NoReturn:
+    """
+    Raise the exception for an address space that went while it was read.
+
+    Args:
+        pid: of the process.
+        proc: where procfs is mounted.
+        had_memory: whether anything was read of it.
+
+    Raises:
+        ExecDuringRead: the process called exec.
+        ProcessNotFound: it ended.
+    """
+    if has_memory(pid, proc):
+        msg = f"process {pid} called exec while it was read"
+        raise ExecDuringRead(errno.ESRCH, msg, pid=pid)
+    is_left = os.path.exists(proc_path(pid, "stat", proc))  # noqa: PTH110
+    reason = "has no memory map" if is_left and not had_memory else "ended while it was read"
+    raise ProcessNotFound(errno.ESRCH, f"process {pid} {reason}", pid=pid)
 
 
-def _has_memory(pid: int, proc: str | os.PathLike[str]) -> bool:
+def has_memory(pid: int, proc: str | os.PathLike[str]) -> bool:
     """Return whether a process is running and is not a kernel thread."""
     try:
         _, state, flags = read_stat(pid, proc)

@@ -58,10 +58,10 @@ def plot_snapshot(snapshot: Snapshot, by: GroupName = "backing") -> Figure:
     figure, (above, below) = _subplots()
     _draw_groups(above, snapshot, by)
     _draw_strip(below, snapshot)
-    name = f" of process {_escape(str(snapshot.pid))}" if snapshot.pid is not None else ""
+    name = f" of process {escape_text(str(snapshot.pid))}" if snapshot.pid is not None else ""
     if not name and snapshot.source is not None:
-        name = f" in {_escape(_truncate_left(snapshot.source))}"
-    command = f": {_escape(truncate(snapshot.command))}" if snapshot.command else ""
+        name = f" in {escape_text(truncate_left(snapshot.source))}"
+    command = f": {escape_text(truncate(snapshot.command))}" if snapshot.command else ""
     figure.suptitle(f"Memory{name}{command}", fontsize="large")
     return figure
 
@@ -90,7 +90,7 @@ def plot_series(
     Raises:
         Unsupported: matplotlib is not installed.
     """
-    figure = _figure()
+    figure = new_figure()
     axes = figure.subplots()
     for (name, values), (colour, dashes, width) in zip(series.items(), LINES, strict=False):
         known = [
@@ -102,7 +102,7 @@ def plot_series(
     for position, text in markers:
         axes.axvline(position, color="#555555", linestyle=":", linewidth=1)
         axes.annotate(
-            f" {_escape(text)}",
+            f" {escape_text(text)}",
             (position, 1.0),
             xycoords=("data", "axes fraction"),
             rotation=90,
@@ -115,18 +115,24 @@ def plot_series(
     axes.grid(visible=True, color="#DDDDDD", linewidth=0.5)
     if axes.lines:
         axes.legend(loc="best")
-    suffix = f": {_escape(truncate(command))}" if command else ""
-    figure.suptitle(f"Memory of {_escape(title)}{suffix}", fontsize="large")
+    suffix = f": {escape_text(truncate(command))}" if command else ""
+    figure.suptitle(f"Memory of {escape_text(title)}{suffix}", fontsize="large")
     return figure
 
 
 def _subplots() -> tuple[Figure, tuple[Axes, Axes]]:
-    figure = _figure()
+    figure = new_figure()
     above, below = figure.subplots(2, 1, height_ratios=[3, 1])
     return figure, (above, below)
 
 
-def _figure() -> Figure:
+def new_figure(width: float = 9, height: float = 6) -> Figure:
+    """
+    Return an empty figure, in inches, which a notebook displays.
+
+    Raises:
+        Unsupported: matplotlib is not installed.
+    """
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  an extra
     except ImportError:
@@ -141,7 +147,7 @@ def _figure() -> Figure:
             self.savefig(picture, format="png")
             return picture.getvalue()
 
-    return NotebookFigure(figsize=(9, 6), layout="constrained")
+    return NotebookFigure(figsize=(width, height), layout="constrained")
 
 
 def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
@@ -168,7 +174,7 @@ def _draw_groups(axes: Axes, snapshot: Snapshot, by: GroupName) -> None:
             va="center",
             fontsize="small",
         )
-    axes.set_yticks(range(len(shown)), [_truncate_left(_escaped_label(key)) for key, *_ in shown])
+    axes.set_yticks(range(len(shown)), [truncate_left(_escaped_label(key)) for key, *_ in shown])
     axes.invert_yaxis()
     axes.set_xscale("symlog", linthresh=1)
     axes.set_xlim(0, max((entry[1] for entry in shown), default=1) * 8)
@@ -214,14 +220,15 @@ def _format_mib(size: float) -> str:
 
 
 def _escaped_label(key: object) -> str:
-    return _escape(label(key))
+    return escape_text(label(key))
 
 
-def _truncate_left(text: str, limit: int = 44) -> str:
+def truncate_left(text: str, limit: int = 44) -> str:
     """Return at most `limit` characters: the end of a path identifies it best."""
     return text if len(text) <= limit else f"…{text[1 - limit :]}"
 
 
-def _escape(text: str) -> str:
+def escape_text(text: str) -> str:
+    """Return text that matplotlib prints as it is."""
     # matplotlib renders text between "$" as a formula.
     return sanitize(text).replace("$", r"\$")

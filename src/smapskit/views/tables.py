@@ -105,7 +105,7 @@ def format_difference(difference: Difference) -> str:
     deltas = difference.deltas
     rows.append(["total kB", *(_signed(deltas.get(name, 0)) for name in names), "", "", ""])
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
-    lines = [line.rstrip() for line in _justified(rows, widths, left=(0, 6, 7))]
+    lines = [line.rstrip() for line in justify(rows, widths, left=(0, 6, 7))]
     counts = [f"{count} {kind}" for kind, count in difference.counts.items()]
     footer = ", ".join([*counts, f"{difference.unchanged} unchanged"])
     return "\n".join([*lines, footer, ""])
@@ -114,7 +114,7 @@ def format_difference(difference: Difference) -> str:
 def _with_total(rows: list[list[str]]) -> str:
     """Return a table with a separator line above its last row."""
     widths = [max(_MIN_WIDTH, *(len(row[at]) for row in rows)) for at in range(len(rows[0]) - 1)]
-    lines = list(_justified(rows, widths))
+    lines = list(justify(rows, widths))
     separator = " ".join("-" * width for width in widths)
     return "\n".join([*lines[:-1], separator, lines[-1], ""])
 
@@ -131,7 +131,7 @@ def _signed(delta: int) -> str:
     return f"{delta:+d}" if delta else "0"
 
 
-def _justified(
+def justify(
     rows: Iterable[list[str]], widths: list[int], left: tuple[int, ...] = ()
 ) -> Iterator[str]:
     """Return lines: cells right-justified, the last one and those in `left` left-justified."""

@@ -6,7 +6,7 @@ import errno
 import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence, Sized
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +25,7 @@ from smapskit.sources.recording.storage import Output
 GroupKey = GroupName | Literal["mapping"] | Callable[[Mapping], str]
 """What a recording groups mappings by; "mapping" makes each mapping a group."""
 
-T = TypeVar("T", bound=Sized)
+T = TypeVar("T")
 
 
 def sample(
@@ -54,8 +54,8 @@ def sample(
         AccessDenied, Unsupported, OSError: as `smapskit.read`, at any read.
         ValueError: the interval is not above 0.
     """
-    _check_interval(interval)
-    return _every(partial(read, pid), pid, interval, duration)
+    check_interval(interval)
+    return every(partial(read, pid), pid, interval, duration)
 
 
 def record(
@@ -100,7 +100,7 @@ def record(
         OSError: the file cannot be written; what it contains can be read. If it cannot be
             converted to Parquet, a note of the error names the CSV file.
     """
-    _check_interval(interval)
+    check_interval(interval)
     if path is None:
         return record_to(None, pid, interval, duration, by=by, on_sample=on_sample)
     with Output(path, overwrite=overwrite) as output:
@@ -118,7 +118,7 @@ def record_to(
     on_sample: Callable[[Sequence[Sample]], object] | None = None,
 ) -> Recording:
     """Record to a file that is already open; the recording has the rows if `output` is None."""
-    _check_interval(interval)
+    check_interval(interval)
     reader = _SumReader(pid, by)
     samples = reader.samples(interval, duration)
     rows = reader.first(samples)
@@ -153,13 +153,18 @@ def record_to(
     return attrs.evolve(recording, rows=tuple(recorded))
 
 
-def _check_interval(interval: float) -> None:
+def check_interval(interval: float) -> None:
+    """Raise ValueError for an interval that is not a finite number of seconds above 0."""
     if not 0 < interval < math.inf:
         raise ValueError(f"expected an interval above 0 seconds, got {interval}")
 
 
-def _every(read: Callable[[], T], pid: int, interval: float, duration: float | None) -> Iterator[T]:
-    """Call `read` on a grid of `interval` seconds until the process has ended."""
+def every(read: Callable[[], T], pid: int, interval: float, duration: float | None) -> Iterator[T]:
+    """
+    Call `read` on a grid of `interval` seconds until the process has ended.
+
+    An empty result means that the process is ending.
+    """
     with procfs.ProcessHandle(pid) as handle:
         begin = time.monotonic()
         yield read()
@@ -204,7 +209,7 @@ class _SumReader:
     def samples(self, interval: float, duration: float | None) -> Generator[list[Sample]]:
         """Yield the rows of each sample."""
         try:
-            yield from _every(self._read, self._pid, interval, duration)
+            yield from every(self._read, self._pid, interval, duration)
         finally:
             if self._space is not None:
                 self._space.close()

@@ -1,0 +1,200 @@
+"""The command `pages`: which pages of processes are in memory, and which of files are cached."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from smapskit.cli.common import (
+    FAILURE,
+    Parser,
+    exit_status,
+    operand,
+    pid_of,
+    print_error,
+    print_message,
+    seconds,
+)
+from smapskit.errors import SmapskitError
+from smapskit.formats.pmap.table import process_line
+from smapskit.model.pages import Pages
+from smapskit.model.residency import Residency
+from smapskit.model.working_set import WARNING
+from smapskit.sources import outfile
+from smapskit.sources.pages.cache import read_residency
+from smapskit.sources.pages.read import NOT_REQUESTED, read_pages
+from smapskit.sources.pages.working_set import working_set
+from smapskit.views import page_tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PICTURES = (".png", ".svg", ".pdf")
+_MAP_WIDTH = 32
+_MAP_WIDTH_OF_MAPPING = 64
+_DPI = 150
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the tables of processes and files, or one document."""
+    parser = build_parser()
+    options = parser.parse_args(words)
+    _check(parser, options)
+    processes, files, status = _read(options)
+    if options.working_set is not None:
+        return status
+    for pages in processes:
+        _print_notes(pages)
+    for residency in files:
+        for reason, count in Counter(residency.unknown.values()).items():
+            print_message(f"{residency.path}: {count} values are not known: {reason}")
+    if options.output and (processes or files):
+        status |= _draw(options.output, processes, files)
+    elif options.json:
+        sys.stdout.write(page_tables.pages_to_json(processes, files))
+    elif options.csv and files:
+        sys.stdout.write(page_tables.residencies_to_csv(files))
+    elif options.csv:
+        sys.stdout.write(page_tables.pages_to_csv(processes))
+    elif not options.output:
+        _print_tables(processes, files, _MAP_WIDTH_OF_MAPPING if options.mapping else _MAP_WIDTH)
+    sys.stdout.flush()
+    return status
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    pids = [word for word in options.operands if pid_of(word) is not None]
+    has_files = len(pids) < len(options.operands)
+    if options.mapping is not None and has_files:
+        parser.error("--mapping requires PIDs only: a FILE is read as a whole")
+    if options.working_set is not None and (has_files or options.csv or options.json):
+        parser.error("--working-set requires PIDs only, and prints a table")
+    if options.csv and pids and has_files:
+        parser.error("--csv requires either PIDs or FILEs: they have different columns")
+    if options.output is None:
+        return
+    if Path(options.output).suffix not in PICTURES:
+        parser.error(f"expected a file name that ends in {', '.join(PICTURES)}")
+    if len(pids) > 1 or (pids and has_files):
+        parser.error("--output requires one PID, or FILEs")
+
+
+def _read(options: argparse.Namespace) -> tuple[list[Pages], list[Residency], int]:
+    """Read each operand; print the errors, and return the exit status as well."""
+    processes: list[Pages] = []
+    files: list[Residency] = []
+    status = 0
+    for word in options.operands:
+        pid = pid_of(word)
+        try:
+            if pid is None:
+                files.append(read_residency(word))
+            elif options.working_set is not None:
+                _measure(pid, options.working_set)
+            else:
+                processes.append(read_pages(pid, options.mapping, frames=("flags",)))
+        except (SmapskitError, OSError, ValueError) as error:
+            status |= exit_status(error)
+            print_error(error)
+    return processes, files, status
+
+
+def _measure(pid: int, duration: float) -> None:
+    print_message(WARNING)
+    found = working_set(pid, duration)
+    snapshot = found.snapshot
+    sys.stdout.write(process_line(snapshot.pid or 0, snapshot.command or "") + "\n")
+    sys.stdout.write(page_tables.format_working_set(found))
+    for note in found.notes:
+        if note != WARNING:
+            print_message(note)
+
+
+def _print_notes(pages: Pages) -> None:
+    for note in pages.notes:
+        print_message(f"process {pages.pid}: {note}")
+    shown = {name: pages.unknown.get(name) for name in page_tables.SHOWN}
+    for reason in dict.fromkeys(shown.values()):
+        if reason is not None and reason != NOT_REQUESTED:
+            names = ", ".join(name for name, why in shown.items() if why == reason)
+            print_message(f"process {pages.pid}: not known: {names}: {reason}")
+
+
+def _print_tables(processes: Sequence[Pages], files: Sequence[Residency], width: int) -> None:
+    characters = page_tables.BLOCKS if _can_print(page_tables.BLOCKS) else page_tables.ASCII
+    for pages in processes:
+        sys.stdout.write(process_line(pages.pid or 0, pages.command or "") + "\n")
+        sys.stdout.write(page_tables.format_pages(pages, width, characters))
+    if files:
+        sys.stdout.write(page_tables.format_residencies(files, width, characters))
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def _draw(name: str, processes: Sequence[Pages], files: Sequence[Residency]) -> int:
+    from smapskit.views import page_plots  # noqa: PLC0415  an extra
+
+    draw: Callable[[], Figure] = (
+        processes[0].plot if processes else lambda: page_plots.plot_residency(files)
+    )
+    try:
+        figure = draw()
+        with outfile.replacing(Path(name)) as file:
+            figure.savefig(file, format=Path(name).suffix[1:], dpi=_DPI)
+    except (SmapskitError, OSError, ImportError) as error:
+        print_error(error)
+        return FAILURE
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the options."""
+    parser = Parser(
+        prog="smapskit pages",
+        usage="python -m smapskit pages [options] PID|FILE ...",
+        description="Show which pages of a process are in memory, one row per mapping, or which "
+        "pages of files are in the page cache, one row per file. Sizes are in kB. The map has one "
+        "character for each part of the range: · (.) no page is in memory, ░ (-) few, ▒ (+) half, "
+        "▓ (*) most, █ (#) all; s: none, but some are in swap. Active pages (on the kernel's "
+        "active list) require root. Neither processes nor files are changed or read.",
+    )
+    parser.add_argument(
+        "operands",
+        nargs="+",
+        metavar="PID|FILE",
+        type=operand,
+        help="a process, by number or as /proc/PID, or a file (./NAME if it is a number)",
+    )
+    parser.add_argument(
+        "--mapping",
+        metavar="NAME",
+        help="only mappings with this pathname or last component, such as [heap] or libc.so.6",
+    )
+    parser.add_argument(
+        "--working-set",
+        type=seconds,
+        metavar="SECONDS",
+        help="measure which memory the process touches within this time. This changes the "
+        "process: its accessed bits are cleared, and the kernel may evict pages in use",
+    )
+    formats = parser.add_mutually_exclusive_group()
+    formats.add_argument(
+        "--json", action="store_true", help="one JSON document, in pages; docs/schema-pages.json"
+    )
+    formats.add_argument(
+        "--csv", action="store_true", help="one row per mapping or per file, in pages"
+    )
+    formats.add_argument(
+        "-o", "--output", metavar="PICTURE", help="draw a picture: png, svg or pdf"
+    )
+    return parser

@@ -1,0 +1,1 @@
+"""Pages: `pagemap` and `frames` read binary files of /proc, `cache` the page cache of files."""
