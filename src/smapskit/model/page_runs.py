@@ -119,7 +119,8 @@ class PageRuns:
         """Return the number of runs that overlap each range of pages."""
         begun: Numbers = np.searchsorted(self.first, end)
         ended: Numbers = np.searchsorted(self.end, first, "right")
-        return begun - ended
+        overlapping: Numbers = begun - ended
+        return overlapping
 
     def pages(self) -> Numbers:
         """Return the number of each page in runs."""

@@ -421,8 +421,8 @@ def _label_rows(axes: Axes, rows: PageRows) -> None:
     total = rows.positions[-1] - rows.positions[0]
     last = -np.inf
     for position, name in rows.names:
-        axes.axhline(position / _MIB, color="#888888", linewidth=0.4)
-        if position - last > total / 40:
+        if position - last > total / 40:  # or the names would overlap
+            axes.axhline(position / _MIB, color="#888888", linewidth=0.4)
             text = f" {escape_text(truncate_left(name, 30))}"
             axes.annotate(
                 text, (0, position / _MIB), xycoords=("axes fraction", "data"), fontsize=6
