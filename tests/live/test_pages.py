@@ -25,7 +25,7 @@ from support.subjects import Start, stopped, unmeasured
 
 import smapskit
 from smapskit import PageCounts, PageFlag, Pages, ProcessNotFound
-from smapskit.sources import procfs
+from smapskit.sources import process, procfs
 from smapskit.sources.pages import frames, pagemap, read
 from smapskit.sources.pages.frames import FrameValue
 from smapskit.sources.pages.read import Method
@@ -67,9 +67,9 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def known(start: Start, file: Path) -> Known:
-    process = start(sys.executable, str(FIXTURES / "known_pages.py"), str(file))
-    assert process.stdout is not None
-    return Known(process.pid, json.loads(process.stdout.readline()))
+    started = start(sys.executable, str(FIXTURES / "known_pages.py"), str(file))
+    assert started.stdout is not None
+    return Known(started.pid, json.loads(started.stdout.readline()))
 
 
 @pytest.fixture(params=METHODS)
@@ -124,7 +124,11 @@ class TestKnownPages:
         start = known.areas["reserved"]
         begin = time.process_time()
         pages = smapskit.read_pages(known.pid, (start, start + (1 << 40)))
-        assert (pages.counts().size, pages.counts().present, len(pages)) == ((1 << 40) // PAGE, 0, 0)
+        assert (pages.counts().size, pages.counts().present, len(pages)) == (
+            (1 << 40) // PAGE,
+            0,
+            0,
+        )
         assert time.process_time() - begin < 0.5
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024
         assert smapskit.read_pages(known.pid).counts().size > (1 << 40) // PAGE
@@ -137,7 +141,9 @@ class TestKnownPages:
             pytest.skip("this kernel does not report guard pages")
         assert (counts.guard, counts.swapped, counts.present) == (2, 0, 0)
 
-    def test_pages_that_a_child_shares_are_not_exclusive(self, known: Known, method: Method) -> None:
+    def test_pages_that_a_child_shares_are_not_exclusive(
+        self, known: Known, method: Method
+    ) -> None:
         counts = known.counts("forked", method)
         assert (counts.present, counts.exclusive) == (6, 2)
 
@@ -150,7 +156,7 @@ class TestKnownPages:
 
     def test_a_huge_page(self, start: Start, method: Method) -> None:
         code = (
-            "import mmap, sys; m = mmap.mmap(-1, 6 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+            "import mmap, sys; m = mmap.mmap(-1, 6 << 20, flags=0x22)\n"
             "m.madvise(mmap.MADV_HUGEPAGE); m.write(b'x' * (6 << 20))\n"
             "print('ready', flush=True); sys.stdin.read()"
         )
@@ -165,7 +171,7 @@ class TestKnownPages:
 
     def test_the_huge_zero_page_is_not_resident(self, start: Start, method: Method) -> None:
         code = (
-            "import mmap, sys; m = mmap.mmap(-1, 6 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)\n"
+            "import mmap, sys; m = mmap.mmap(-1, 6 << 20, flags=0x22)\n"
             "m.madvise(mmap.MADV_HUGEPAGE); [m[at] for at in range(0, 6 << 20, 4096)]\n"
             "print('ready', flush=True); sys.stdin.read()"
         )
@@ -236,7 +242,7 @@ class TestAgainstSmaps:
         with stopped(known.pid):
             before = state()
             for method in METHODS if can_scan() else ("pagemap",):
-                smapskit.read_pages(known.pid, method=method, frames=True)  # type: ignore[arg-type]
+                smapskit.read_pages(known.pid, method=method, frames=True)
             assert state() == before
 
 
@@ -322,13 +328,13 @@ class TestFrames:
             "ctypes.CDLL(None).mlock(ctypes.c_void_p(at), ctypes.c_size_t(16 * mmap.PAGESIZE))\n"
             "print('ready'); print(at, flush=True); sys.stdin.read()"
         )
-        process = start(sys.executable, "-c", code)
-        assert process.stdout is not None
-        at = int(process.stdout.readline())
+        started = start(sys.executable, "-c", code)
+        assert started.stdout is not None
+        at = int(started.stdout.readline())
         deadline = time.monotonic() + 10
         while True:  # the kernel moves the pages to that list in batches
             chosen = (at, at + 16 * PAGE)
-            counts = smapskit.read_pages(process.pid, chosen, frames=True, method=method).counts()
+            counts = smapskit.read_pages(started.pid, chosen, frames=True, method=method).counts()
             if counts.unevictable == 16 or time.monotonic() > deadline:
                 break
             time.sleep(0.05)
@@ -340,7 +346,7 @@ class TestFrames:
         numbers = frames.read_numbers
 
         def freed(name: str, *arguments: Any) -> Any:
-            found = numbers(name, *arguments)  # type: ignore[arg-type]
+            found = numbers(name, *arguments)
             if name == "kpageflags":
                 found[1] = smapskit.FrameFlag.LRU  # not mapped by anyone
             return found
@@ -370,11 +376,14 @@ class TestFrames:
 
 
 class TestWhatIsHidden:
-    def test_frames_that_are_all_zero_are_unknown(self, hidden_frames: None) -> None:
+    @pytest.mark.usefixtures("hidden_frames")
+    def test_frames_that_are_all_zero_are_unknown(self) -> None:
         pages = smapskit.read_pages(frames=True)
         assert pages.frames is None
         for name in ("pfn", "flags", "map_count", "cgroup", "active", "dirty"):
-            assert pages.unknown[name] == "page frame numbers are hidden: they require CAP_SYS_ADMIN"
+            assert (
+                pages.unknown[name] == "page frame numbers are hidden: they require CAP_SYS_ADMIN"
+            )
         assert pages.counts().active is None
 
     @pytest.mark.usefixtures("hidden_frames")
@@ -447,16 +456,14 @@ class TestErrors:
         def older(descriptor: int, request: int, argument: bytearray) -> int:
             if int.from_bytes(argument[80:88], "little") & 0x100:
                 raise OSError(errno.EINVAL, "Invalid argument")
-            return ioctl(descriptor, request, argument)
+            return int(ioctl(descriptor, request, argument))
 
         monkeypatch.setattr(fcntl, "ioctl", older)
         monkeypatch.setattr(read, "guard_support", lambda: "none")
         counts = known.counts("anonymous", "scan")
         assert (counts.present, counts.zero, counts.guard) == (16, 5, 0)
 
-    def test_a_scan_in_many_calls(
-        self, all_kinds: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_scan_in_many_calls(self, all_kinds: int, monkeypatch: pytest.MonkeyPatch) -> None:
         if not can_scan():
             pytest.skip("this kernel has no PAGEMAP_SCAN")
         with stopped(all_kinds):
@@ -503,7 +510,7 @@ class TestErrors:
         self, start: Start, monkeypatch: pytest.MonkeyPatch, method: Method
     ) -> None:
         child = start("sh", "-c", "echo ready; read line")
-        happen_before_the_read(monkeypatch, lambda: (child.kill(), child.wait()))
+        happen_before_the_read(monkeypatch, lambda: end(child))
         with pytest.raises(ProcessNotFound, match="ended while it was read"):
             smapskit.read_pages(child.pid, method=method)
 
@@ -526,34 +533,39 @@ class TestErrors:
         self, known: Known, monkeypatch: pytest.MonkeyPatch, method: Method
     ) -> None:
         # The addresses of this mapping are read after it has gone: they have no pages.
-        read_maps = read.process.read_maps
+        read_maps = process.read_maps
 
         def with_another(pid: int, **options: Any) -> smapskit.Snapshot:
-            snapshot = read_maps(pid, **options)
+            snapshot: smapskit.Snapshot = read_maps(pid, **options)
             gone = attrs.evolve(snapshot[0], start=PAGE, end=9 * PAGE, pathname="/gone")
             return attrs.evolve(snapshot, mappings=(gone, *snapshot.mappings))
 
-        monkeypatch.setattr(read.process, "read_maps", with_another)
+        monkeypatch.setattr(process, "read_maps", with_another)
         pages = smapskit.read_pages(known.pid, "/gone", method=method)
         assert (pages.counts().size, pages.counts().present) == (8, 0)
         whole = smapskit.read_pages(known.pid, method=method)
-        assert str(whole.check(smapskit.read(known.pid))[0]) == "1000-9000 is not a mapping in smaps"
+        assert (
+            str(whole.check(smapskit.read(known.pid))[0]) == "1000-9000 is not a mapping in smaps"
+        )
 
 
-def happen_before_the_read(
-    monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]
-) -> None:
+def happen_before_the_read(monkeypatch: pytest.MonkeyPatch, action: Callable[[], object]) -> None:
     """Let something happen once, after the mappings were read and before the pages are."""
-    read_maps = read.process.read_maps
+    read_maps = process.read_maps
     actions = [action]
 
     def then_act(pid: int, **options: Any) -> smapskit.Snapshot:
-        snapshot = read_maps(pid, **options)
+        snapshot: smapskit.Snapshot = read_maps(pid, **options)
         if actions:
             actions.pop()()
         return snapshot
 
-    monkeypatch.setattr(read.process, "read_maps", then_act)
+    monkeypatch.setattr(process, "read_maps", then_act)
+
+
+def end(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    child.wait()
 
 
 def become_sleep(child: subprocess.Popen[str]) -> None:

@@ -59,7 +59,10 @@ def test_pages_are_counted_by_range(flags: Flags, cuts: list[int], mask: int) ->
     found = runs.runs_within(first, end)
     assert found[not_empty].tolist() == np.array(number, np.int64)[not_empty].tolist()
     clipped = runs_of(flags).clip(first, end)
-    inside = [any(a <= at + FIRST < b for a, b in zip(first, end, strict=True)) for at in range(len(flags))]
+    inside = [
+        any(a <= at + FIRST < b for a, b in zip(first, end, strict=True))
+        for at in range(len(flags))
+    ]
     kept = np.where(np.array(inside, bool), flags, 0)
     assert clipped.array(FIRST, FIRST + len(flags)).tolist() == kept.tolist()
 

@@ -117,16 +117,16 @@ class PageRuns:
 
     def runs_within(self, first: Numbers, end: Numbers) -> Numbers:
         """Return the number of runs that overlap each range of pages."""
-        begun: Numbers = np.searchsorted(self.first, end)
-        ended: Numbers = np.searchsorted(self.end, first, "right")
-        overlapping: Numbers = begun - ended
-        return overlapping
+        begun = np.searchsorted(self.first, end)
+        ended = np.searchsorted(self.end, first, "right")
+        return np.subtract(begun, ended, dtype=np.int64)
 
     def pages(self) -> Numbers:
         """Return the number of each page in runs."""
         sizes = self.end - self.first
         before = np.cumsum(sizes) - sizes
-        return np.arange(int(sizes.sum()), dtype=np.int64) + np.repeat(self.first - before, sizes)
+        numbers: Numbers = np.repeat(self.first - before, sizes)
+        return numbers + np.arange(len(numbers), dtype=np.int64)
 
     def page_flags(self) -> Flags:
         """Return the flags of each page in runs, in the order of `pages`."""
