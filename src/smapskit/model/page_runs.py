@@ -156,7 +156,15 @@ class PageRuns:
 
     def changes(self, before: PageRuns) -> PageRuns:
         """Return where the flags differ from those of `before`: the exclusive or of both."""
-        return combine(self, before, np.bitwise_xor)
+        if self == before:
+            return PageRuns.join(())
+        return combine(self, before, np.bitwise_xor) if len(before) else self
+
+    def union(self, other: PageRuns) -> PageRuns:
+        """Return the pages of both, with the flags of both."""
+        if not len(self) or not len(other):
+            return self if len(self) else other
+        return combine(self, other, np.bitwise_or)
 
 
 def combine(one: PageRuns, other: PageRuns, function: _Combine) -> PageRuns:
