@@ -121,6 +121,29 @@ def pmap(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
         yield "pmap -x prints another table"
 
 
+def pages_by_scan(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
+    """Resident and swapped pages by PAGEMAP_SCAN: Rss and Swap of each mapping."""
+    try:
+        found = smapskit.read_pages(pid, exclusive=False, method="scan")
+    except smapskit.Unsupported as error:
+        raise Absent from error
+    yield from map(str, found.check(snapshot))
+
+
+def pages_by_entries(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
+    """The same by the entries of pagemap, and the same pages as by PAGEMAP_SCAN."""
+    found = smapskit.read_pages(pid, method="pagemap")
+    yield from map(str, found.check(snapshot))
+    try:
+        scanned = smapskit.read_pages(pid, method="scan")
+    except smapskit.Unsupported:
+        return
+    mask = 0xFF & ~(smapskit.PageFlag.HUGE | smapskit.PageFlag.ZERO)
+    mine, its = (each.runs.page_flags() & mask for each in (found, scanned))
+    if not (found.addresses().tolist() == scanned.addresses().tolist() and (mine == its).all()):
+        yield "PAGEMAP_SCAN and pagemap report different pages"
+
+
 def psutil(snapshot: Snapshot, pid: int, _text: bytes) -> Iterator[str]:
     """psutil's memory_maps: ten fields, in bytes."""
     try:
@@ -154,6 +177,8 @@ ORACLES: dict[str, Callable[[Snapshot, int, bytes], Iterator[str]]] = {
     "PROCMAP_QUERY": query,
     "smaps written again": again,
     "frame without records": frame,
+    "pages by PAGEMAP_SCAN": pages_by_scan,
+    "pages by pagemap": pages_by_entries,
     "pmap -x": pmap,
     "psutil": psutil,
     "jc": jc,

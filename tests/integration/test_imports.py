@@ -21,6 +21,12 @@ LATE_IMPORTS = {
     ("model.diff", "views.frames"),
     ("model.diff", "views.html"),
     ("model.totals", "views.html"),
+    ("model.pages", "views.page_frames"),
+    ("model.pages", "views.page_plots"),
+    ("model.residency", "views.page_frames"),
+    ("model.residency", "views.page_plots"),
+    ("model.page_recording", "views.page_frames"),
+    ("model.page_recording", "views.page_plots"),
 }
 IMPORTS = [
     each

@@ -117,15 +117,16 @@ class PageRuns:
 
     def runs_within(self, first: Numbers, end: Numbers) -> Numbers:
         """Return the number of runs that overlap each range of pages."""
-        begun: Numbers = np.searchsorted(self.first, end)
-        ended: Numbers = np.searchsorted(self.end, first, "right")
-        return begun - ended
+        begun = np.searchsorted(self.first, end)
+        ended = np.searchsorted(self.end, first, "right")
+        return np.subtract(begun, ended, dtype=np.int64)
 
     def pages(self) -> Numbers:
         """Return the number of each page in runs."""
         sizes = self.end - self.first
         before = np.cumsum(sizes) - sizes
-        return np.arange(int(sizes.sum()), dtype=np.int64) + np.repeat(self.first - before, sizes)
+        numbers: Numbers = np.repeat(self.first - before, sizes)
+        return numbers + np.arange(len(numbers), dtype=np.int64)
 
     def page_flags(self) -> Flags:
         """Return the flags of each page in runs, in the order of `pages`."""
@@ -155,7 +156,15 @@ class PageRuns:
 
     def changes(self, before: PageRuns) -> PageRuns:
         """Return where the flags differ from those of `before`: the exclusive or of both."""
-        return combine(self, before, np.bitwise_xor)
+        if self == before:
+            return PageRuns.join(())
+        return combine(self, before, np.bitwise_xor) if len(before) else self
+
+    def union(self, other: PageRuns) -> PageRuns:
+        """Return the pages of both, with the flags of both."""
+        if not len(self) or not len(other):
+            return self if len(self) else other
+        return combine(self, other, np.bitwise_or)
 
 
 def combine(one: PageRuns, other: PageRuns, function: _Combine) -> PageRuns:

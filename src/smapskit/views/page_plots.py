@@ -302,8 +302,10 @@ def plot_recording(recording: PageRecording) -> Figure:
     heights = [3, 3, 1.2] if has_lists else [3, 1.2]
     figure = new_figure(12, 10 if has_lists else 7)
     panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights)
-    _draw_age(panels[0], seconds, rows, counts)
-    if has_lists:
+    has_pages = counts["in memory"].size > 0
+    if has_pages:
+        _draw_age(panels[0], seconds, rows, counts)
+    if has_pages and has_lists:
         _draw_lists(panels[1], seconds, rows, counts)
     _draw_counts(panels[-1], recording)
     for axes in panels:
@@ -336,7 +338,11 @@ def _count_rows(
             found["swapped"].append(rows.count(state.select(PageState.SWAPPED)))
             in_memory = state.take((state.flags & np.uint8(_M | _C)) != 0)
             found["in memory"].append(rows.count(in_memory))
-    return {name: np.array(columns).T for name, columns in found.items()}
+    count = len(rows.bounds) - 1
+    return {
+        name: np.array(columns, np.int64).reshape(len(columns), count).T
+        for name, columns in found.items()
+    }
 
 
 def _is_there(counts: dict[str, NDArray[np.int64]]) -> NDArray[np.bool_]:
@@ -421,8 +427,8 @@ def _label_rows(axes: Axes, rows: PageRows) -> None:
     total = rows.positions[-1] - rows.positions[0]
     last = -np.inf
     for position, name in rows.names:
-        axes.axhline(position / _MIB, color="#888888", linewidth=0.4)
-        if position - last > total / 40:
+        if position - last > total / 40:  # or the names would overlap
+            axes.axhline(position / _MIB, color="#888888", linewidth=0.4)
             text = f" {escape_text(truncate_left(name, 30))}"
             axes.annotate(
                 text, (0, position / _MIB), xycoords=("axes fraction", "data"), fontsize=6

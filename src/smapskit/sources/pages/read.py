@@ -282,8 +282,7 @@ class _Reader:
         if self._has_scanned:
             flags = present.page_flags() | (entry_flags(entries) & np.uint8(PageFlag.EXCLUSIVE))
             changed = PageRuns.of_pages(present.pages(), flags)
-            others = self.runs.take(~is_present)
-            self.runs = combine(changed, others, np.bitwise_or) if len(others) else changed
+            self.runs = changed.union(self.runs.take(~is_present))
         if wanted is None:
             self._lacks(NOT_REQUESTED, *_FRAME_VALUES)
             return
@@ -321,7 +320,7 @@ class _Reader:
             )
             pages = possible.pages()[is_zero]
             zero = PageRuns.of_pages(pages, np.full(len(pages), PageFlag.ZERO, np.uint8))
-            self.runs = combine(self.runs, zero, np.bitwise_or)
+            self.runs = self.runs.union(zero)
         del self.unknown["zero"]
 
 

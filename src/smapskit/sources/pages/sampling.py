@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from smapskit.errors import SmapskitError
 from smapskit.model.mapping import Mapping
 from smapskit.model.page_recording import PageRecording, PageState, RecordedRange
-from smapskit.model.page_runs import Flags, PageRuns, combine
+from smapskit.model.page_runs import Flags, PageRuns
 from smapskit.model.pages import FrameFlag, PageFlag, PageRange, Pages
 from smapskit.sources import procfs
 from smapskit.sources.pages import cache
@@ -198,14 +198,15 @@ class PageSampler:
 
     def _states(self, pages: Pages, seconds: float) -> PageRuns:
         self._note_ranges(pages, seconds)
-        runs = pages.runs
-        states = PageRuns(runs.first, runs.end, _STATE_OF_FLAGS[runs.flags])
-        states = states.take(states.flags != 0).merge()
+        states = _states_of_runs(pages.runs)
         if pages.frames is not None and pages.frames.flags is not None:
-            present = runs.select(PageFlag.PRESENT)
-            lists = PageRuns.of_pages(present.pages(), _states_of_frames(pages.frames.flags))
-            states = combine(states, lists, np.bitwise_or)
-        return combine(states, self._cached(pages), np.bitwise_or)
+            is_present = (pages.runs.flags & np.uint8(PageFlag.PRESENT)) != 0
+            present = _states_of_runs(pages.runs.take(is_present), merge=False)
+            lists = present.page_flags() | _states_of_frames(pages.frames.flags)
+            # The zero page has a frame, but no state.
+            states = PageRuns.of_pages(present.pages(), lists * (present.page_flags() != 0))
+            states = states.union(_states_of_runs(pages.runs.take(~is_present)))
+        return states.union(self._cached(pages))
 
     def _note_ranges(self, pages: Pages, seconds: float) -> None:
         for each in pages.ranges:
@@ -316,6 +317,12 @@ def _table_of_states() -> Flags:
 
 
 _STATE_OF_FLAGS: Final = _table_of_states()
+
+
+def _states_of_runs(runs: PageRuns, *, merge: bool = True) -> PageRuns:
+    """Return the states of runs of pages; without `merge` also of those that have none."""
+    states = PageRuns(runs.first, runs.end, _STATE_OF_FLAGS[runs.flags])
+    return states.take(states.flags != 0).merge() if merge else states
 
 
 def _states_of_frames(flags: NDArray[np.uint64]) -> Flags:

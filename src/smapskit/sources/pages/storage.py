@@ -6,13 +6,14 @@ A minute of a gigabyte is some tens of kB.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
 import zlib
 from collections.abc import Mapping as MappingOf
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import attrs
 import numpy as np
@@ -107,19 +108,22 @@ def load_pages(path: str | os.PathLike[str]) -> PageRecording:
     """
     source = os.fspath(path)
     with Path(path).open("rb") as file:
-        try:
-            arrays = _read_arrays(file)
-            metadata = json.loads(arrays["metadata"].tobytes())
-            return PageRecording(**_checked(arrays), **_checked_metadata(metadata))
-        except _MALFORMED as error:
-            detail = str(error) or type(error).__name__
-            msg = f"expected a recording of pages ({SUFFIX}): {detail}"
-            raise ParseError(msg, source) from error
+        data = file.read(_MAX_SIZE + 1)
+    try:
+        arrays = _read_arrays(data)
+        metadata = json.loads(arrays["metadata"].tobytes())
+        return PageRecording(**_checked(arrays), **_checked_metadata(metadata))
+    except _MALFORMED as error:
+        detail = str(error) or type(error).__name__
+        msg = f"expected a recording of pages ({SUFFIX}): {detail}"
+        raise ParseError(msg, source) from error
 
 
-def _read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+def _read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
     """Return the arrays of a file after checking their names, sizes and types."""
-    with zipfile.ZipFile(file) as archive:
+    if len(data) > _MAX_SIZE:
+        raise ValueError(f"larger than {_MAX_SIZE >> 20} MiB")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         infos = {info.filename: info for info in archive.infolist()}
         sizes = {name: infos[f"{name}.npy"].file_size for name in _ARRAYS}
         if sum(sizes.values()) > _MAX_SIZE:
@@ -134,10 +138,10 @@ def _read_arrays(file: IO[bytes]) -> dict[str, NDArray[Any]]:
                 shape, _, found = np.lib.format.read_array_header_1_0(member)
                 if found != np.dtype(dtype) or len(shape) != 1:
                     raise ValueError(f"the array {name} is {found} {shape}")
-                data = member.read(sizes[name] + 1)
-            if len(data) != shape[0] * found.itemsize:
+                content = member.read(sizes[name] + 1)
+            if len(content) != shape[0] * found.itemsize:
                 raise ValueError(f"the array {name} is truncated")
-            arrays[name] = np.frombuffer(data, dtype)
+            arrays[name] = np.frombuffer(content, dtype)
     return arrays
 
 
