@@ -80,7 +80,9 @@ def reader(start: Start, file: Path) -> Reader:
     return Reader(start(sys.executable, "-c", READER, str(file)))
 
 
-def record(reader: Reader, *steps: tuple[object, ...], **options: Any) -> smapskit.PageRecording:
+def record(
+    reader: Reader, *steps: tuple[object, ...], mapping: str = "mapped", **options: Any
+) -> smapskit.PageRecording:
     """Record a process, with one step after each sample; then it ends."""
     remaining = [*steps, ("end",)]
 
@@ -97,7 +99,7 @@ def record(reader: Reader, *steps: tuple[object, ...], **options: Any) -> smapsk
                     assert time.monotonic() < deadline
                     time.sleep(0.01)
 
-    return smapskit.record_pages(reader.pid, "mapped", 0.05, on_sample=step, **options)
+    return smapskit.record_pages(reader.pid, mapping, 0.05, on_sample=step, **options)
 
 
 def test_pages_are_recorded_as_they_come_and_go(reader: Reader, tmp_path: Path) -> None:
@@ -184,6 +186,24 @@ def test_without_frames_the_lists_are_unknown(
     assert recording.unknown["active"].startswith("page frame numbers are hidden")
     assert recording.to_frame()["active"].isna().all()
     assert recording.counts["mapped"].tolist() == [0, 8]
+
+
+def test_a_deleted_file_is_found_without_map_files(
+    reader: Reader, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_for_cache = cache.open_for_cache
+
+    def refuse_map_files(path: str) -> Any:  # as the kernel does to ordinary users
+        if "map_files" in path:
+            raise smapskit.AccessDenied(1, f"not permitted to open {path}")
+        return open_for_cache(path)
+
+    monkeypatch.setattr(cache, "open_for_cache", refuse_map_files)
+    file.unlink()
+    recording = record(reader, ("touch", 0, 8), ("drop",), mapping=f"{file} (deleted)")
+    assert "cached" not in recording.unknown
+    assert recording.counts["mapped"].tolist() == [0, 8, 0]
+    assert recording.counts["cached"].tolist() == [0, 8, 8]
 
 
 def test_a_file_that_cannot_be_opened(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:

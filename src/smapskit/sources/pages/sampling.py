@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -262,6 +262,7 @@ class PageSampler:
         places = (
             f"{folder}/map_files/{mapping.start:x}-{mapping.end:x}",
             f"{folder}/root{mapping.pathname}",
+            *_open_files(folder, mapping),
         )
         reason = ""
         for place in places:
@@ -298,6 +299,15 @@ class PageSampler:
             markers=tuple((s.seconds, text) for s in samples for text in s.markers),
             notes={"kernel": os.uname().release},
         )
+
+
+def _open_files(folder: str, mapping: Mapping) -> Iterator[str]:
+    """Yield the descriptors of the process for a mapped file, which may be deleted."""
+    with suppress(OSError), os.scandir(f"{folder}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.stat().st_ino == mapping.inode:
+                    yield entry.path
 
 
 def _first_page_of_file(each: PageRange) -> int:
