@@ -49,9 +49,10 @@ def draw(recording: Recording) -> Figure:
     suffix = " with swap" if plan["swap"] else ""
     if plan["high"] is not None:
         suffix += f", memory.high {plan['high'] >> 20} MiB"
+    action = PATTERNS[plan["pattern"]].action
     figure.suptitle(
         f"A process maps a file of {plan['file_size'] >> 20} MiB, "
-        f"{PATTERNS[plan['pattern']].action}, in a memory cgroup of {plan['limit'] >> 20} MiB{suffix}\n"
+        f"{action}, in a memory cgroup of {plan['limit'] >> 20} MiB{suffix}\n"
         f"Linux {notes['kernel']}, cgroup v{notes['cgroup']}, {notes['machine']}, "
         f"{notes['date'][:10]}",
         fontsize="medium",

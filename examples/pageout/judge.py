@@ -113,11 +113,23 @@ class Finding:
     @property
     def holds(self) -> bool:
         """Whether the value is within its bounds."""
-        return self.minimum <= self.value <= self.maximum
+        return not self.has_bounds or self.minimum <= self.value <= self.maximum
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether the value decides anything."""
+        return (self.minimum, self.maximum) != (-np.inf, np.inf)
+
+    @property
+    def mark(self) -> str:
+        """What a report shows before the finding."""
+        if not self.has_bounds:
+            return " "
+        return "+" if self.holds else "-"
 
     def __str__(self) -> str:
         value = f"{self.value:{self.format}}"
-        if (self.minimum, self.maximum) == (-np.inf, np.inf):
+        if not self.has_bounds:
             return f"{self.name} {value}"
         minimum, maximum = (f"{bound:{self.format}}" for bound in (self.minimum, self.maximum))
         if self.minimum == -np.inf:
@@ -143,7 +155,9 @@ class Claim:
     @property
     def holds(self) -> bool:
         """Whether all findings are within their bounds."""
-        return bool(self.findings) and all(finding.holds for finding in self.findings)
+        return any(finding.has_bounds for finding in self.findings) and all(
+            finding.holds for finding in self.findings
+        )
 
     @property
     def verdict(self) -> str:

@@ -85,9 +85,9 @@ class Order:
     @cached_property
     def eviction(self) -> Numbers:
         """The first sample without each page; the number of samples for those never evicted."""
-        gone = ~self.in_memory[self.start :]
-        first = np.argmax(gone, axis=0)
-        return np.where(gone.any(axis=0), first + self.start, len(self.in_memory))
+        count = len(self.in_memory)
+        latest = _last_true(~self.in_memory[self.start :][::-1])
+        return np.where(latest >= 0, count - 1 - latest, count)
 
     @cached_property
     def half(self) -> int:
@@ -158,8 +158,10 @@ class Order:
 
 def _last_true(rows: NDArray[np.bool_]) -> Numbers:
     """Return for each column the last row that is true; -1 for none."""
-    last = len(rows) - 1 - np.argmax(rows[::-1], axis=0)
-    return np.where(rows.any(axis=0), last, -1)
+    last = np.full(rows.shape[1], -1)
+    for number, row in enumerate(rows):  # row by row: columns are not contiguous
+        last[row] = number
+    return last
 
 
 def correlate(one: Numbers, other: Numbers) -> float:
@@ -179,11 +181,13 @@ def judge_order(order: Order) -> Claim:
             findings += [finding for finding in _figures(order) if finding.name not in names]
     except ValueError as error:
         return Claim(TEXT, (), remark=str(error))
-    remark = _REMARKS.get(run.pattern, "")
     is_judged = ORDER in PATTERNS[run.pattern].claims
-    if run.pattern == "twice" and "active" in run.recording.unknown:
-        is_judged = _has_active_list(run)
-    return Claim(TEXT, tuple(findings), remark=remark, is_judged=is_judged)
+    if run.pattern == "twice" and not _has_active_list(run):
+        is_judged = False
+    claim = Claim(TEXT, tuple(findings), is_judged=is_judged)
+    if claim.holds or not is_judged:
+        claim = attrs.evolve(claim, remark=_REMARKS.get(run.pattern, ""))
+    return claim
 
 
 def judge_agreement(orders: Sequence[Order]) -> Claim:
@@ -230,8 +234,8 @@ def _sequential(order: Order) -> list[Finding]:
 
 
 def _hot(order: Order) -> list[Finding]:
-    arrival = order.correlation(order.arrival)
-    difference = order.correlation(order.last_touch) - arrival
+    by_touch = order.correlation(order.last_touch)
+    difference = by_touch - order.correlation(order.arrival)
     findings = [
         _share("hot region in memory, while memory is full", order.share_while_full("hot"), 0.95),
         _share(
@@ -242,7 +246,10 @@ def _hot(order: Order) -> list[Finding]:
         _share("hot region, when half is gone", order.share("hot", order.half), 0.95),
     ]
     if not _is_small(order.run):
-        findings.append(_rho("correlation with last touch - with arrival", difference, 0.3))
+        findings += [
+            _rho("rank correlation with last touch", by_touch, 0.9),
+            _rho("correlation with last touch - with arrival", difference, 0.3),
+        ]
     if order.run.has_lists:
         active = order.active_share("hot", order.start)
         findings.append(_share("hot region on the active list", active))
@@ -291,10 +298,17 @@ _BOUNDS: dict[str, Callable[[Order], list[Finding]]] = {
     "advice": _advice,
 }
 _REMARKS = {
+    "sequential": "Each page was touched once: both orders are the same, so this is LRU too.",
+    "hot": "The second chance: pages that are touched between two examinations stay.",
+    "shuffled": "The last touch does not matter: this is not LRU.",
+    "twice": "By read(2), the second access moves a page to the active list. On a kernel with the "
+    "multi-generational LRU this is not so, and it is not judged.",
+    "advice": "What a program advises changes the order.",
     "dirty": "The order depends on when the kernel writes the pages to the disk.",
     "random": "Most of memory is read-ahead that was never touched.",
     "reread": "Pages are read again while they are evicted.",
 }
+"""What the findings mean, if they hold or decide nothing."""
 
 
 def _is_small(run: PageRun) -> bool:

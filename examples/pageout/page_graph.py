@@ -35,6 +35,8 @@ _PHASES = {
 _PHASES |= {name: name for name in ("COLD", "PAGEOUT", "DONTNEED", "mlock")}
 _MIN_DISTANCE = 0.04
 """Between the names of two phases, as a share of the width."""
+_MAX_ROWS = 512
+"""Rows of pages in a panel."""
 _LEGEND_X = 1.025
 """Of the legends, in widths of the axes."""
 
@@ -73,14 +75,14 @@ _WRITE_CATEGORIES = (
 )
 
 
-def draw_pages(run: PageRun) -> Figure:
+def draw_pages(order: Order) -> Figure:
     """
     Draw the pages of the file over time in panels with a shared time axis.
 
     The panels are: how long each page was not touched; the list of the kernel, where it is known;
     which pages are dirty, for the pattern that writes; memory.
     """
-    order = Order(run)
+    run = order.run
     panels = [_draw_age]
     if run.has_lists and (order.states & np.uint8(_MAPPED)).any():
         panels.append(_draw_lists)
@@ -107,27 +109,26 @@ def draw_pages(run: PageRun) -> Figure:
             place.axvline(begin, color="#222222", linewidth=0.9, linestyle=(0, (4, 2)))
     _name_phases(axes[0], run, end)
     axes[-1].set_xlabel("time (s)")
-    _title(figure, _headline(run, order), _machine(run))
+    _title(figure, _headline(order), _machine(run))
     return figure
 
 
-def draw_order(runs: Sequence[PageRun]) -> Figure:
+def draw_order(orders: Sequence[Order]) -> Figure:
     """Draw the pages of each run in order of arrival and of last touch, while in memory."""
-    width = 2.75 * max(len(runs), 3)
+    width = 2.75 * max(len(orders), 3)
     figure, grid = _subplots(
         (width, 5.2),
         _Margins(left=0.85, right=0.15, top=1.7, bottom=0.55),
         2,
-        len(runs),
+        len(orders),
         sharex="col",
         sharey=True,
     )
-    for column, run in enumerate(runs):
-        order = Order(run)
+    for column, order in enumerate(orders):
         rows = (("#0072B2", order.arrival), ("#D55E00", order.last_touch))
         for axes, (colour, times) in zip(grid[:, column], rows, strict=True):
             _draw_ranked(axes, order, times, colour)
-        title = textwrap.fill(PATTERNS[run.pattern].title, int(11 * width / len(runs)))
+        title = textwrap.fill(PATTERNS[order.run.pattern].title, int(11 * width / len(orders)))
         grid[0, column].set_title(title, fontsize="medium", loc="left")
         grid[1, column].set_xlabel("seconds of allocating")
     for axes, name in zip(grid[:, 0], ("came in", "was last touched"), strict=True):
@@ -201,14 +202,14 @@ def _draw_writes(axes: Axes, order: Order) -> None:
 
 
 def _draw_categories(axes: Axes, order: Order, title: str, categories: Sequence[_Category]) -> None:
-    """Draw for each MiB and sample the category of most of its pages."""
+    """Draw for each row and sample the category of most of its pages."""
     counts = [
-        _per_mib((order.states & np.uint8(each.mask)) == np.uint8(each.value), order)
+        _per_row((order.states & np.uint8(each.mask)) == np.uint8(each.value), order)
         for each in categories
     ]
     shares = np.array(counts)
     largest = shares.argmax(axis=0)
-    shown = np.where(_per_mib(order.in_memory, order) >= 0.5, largest, np.nan)  # noqa: PLR2004
+    shown = np.where(_per_row(order.in_memory, order) >= 0.5, largest, np.nan)  # noqa: PLR2004
     colours = ListedColormap([each.colour for each in categories])
     axes.pcolormesh(
         _edges(order.run),
@@ -251,7 +252,6 @@ def _draw_memory(axes: Axes, order: Order) -> None:
 
 def _draw_ranked(axes: Axes, order: Order, times: NDArray[np.int64], colour: str) -> None:
     run, pages = order.run, order.pages
-    rho = order.correlation(times)
     # Pages with equal times are ranked at random, not by their offset.
     ties = np.random.default_rng(1).random(len(pages))
     ranked = pages[np.lexsort((ties, times[pages]))]
@@ -269,8 +269,12 @@ def _draw_ranked(axes: Axes, order: Order, times: NDArray[np.int64], colour: str
         rasterized=True,
     )
     axes.set_xlim(0, edges[-1])
+    try:
+        rho = f"{order.correlation(times):.3f}".replace("-", "\N{MINUS SIGN}")
+    except ValueError:  # pages that were never evicted have no order
+        return
     axes.annotate(
-        rf"$\rho$ = {rho:.3f}".replace("-", "\N{MINUS SIGN}"),
+        rf"$\rho$ = {rho}",
         (0.96, 0.06),
         xycoords="axes fraction",
         ha="right",
@@ -285,17 +289,17 @@ def _fading(colour: str) -> ListedColormap:
 
 def _ages(order: Order) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """
-    Return the mean age of the touched pages of each MiB, and where most pages are untouched.
+    Return the mean age of the touched pages of each row, and where most pages are untouched.
 
     Returns:
-        One row per MiB and one column per sample: seconds since the last touch, NaN where most
-        pages are not in memory or were not touched since they arrived; and whether most pages are
-        in memory, but not touched since they arrived.
+        One line per row of the picture, one column per sample: seconds since the last touch, NaN
+        where most pages are not in memory or were not touched since they arrived; and whether
+        most pages are in memory, but not touched since they arrived.
     """
     seconds = order.run.recording.seconds
-    per_mib = _pages_per_mib(order)
+    per_row = _pages_per_row(order.run)
     touched = order.run.touches()
-    shape = (len(seconds), order.run.pages // per_mib)
+    shape = (len(seconds), order.run.pages // per_row)
     ages, untouched = np.full(shape, np.nan), np.zeros(shape, bool)
     last = np.full(order.run.pages, np.nan)
     for row, now in enumerate(seconds):
@@ -303,33 +307,36 @@ def _ages(order: Order) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         last[touched[row]] = now
         last[~there] = np.nan
         is_known = np.isfinite(last)
-        known, resident = (_in_rows(each, per_mib).sum(axis=1) for each in (is_known, there))
-        sums = _in_rows(np.where(is_known, now - last, 0), per_mib).sum(axis=1)
-        is_shown = resident * 2 >= per_mib
+        known, resident = (_in_rows(each, per_row).sum(axis=1) for each in (is_known, there))
+        sums = _in_rows(np.where(is_known, now - last, 0), per_row).sum(axis=1)
+        is_shown = resident * 2 >= per_row
         is_touched = is_shown & (known * 2 >= resident)
         ages[row] = np.where(is_touched, sums / np.maximum(known, 1), np.nan)
         untouched[row] = is_shown & ~is_touched
     return ages.T, untouched.T
 
 
-def _pages_per_mib(order: Order) -> int:
-    return max(1, round(1 / order.run.mib))
+def _pages_per_row(run: PageRun) -> int:
+    return -(-run.pages // _MAX_ROWS)
 
 
 def _in_rows(values: NDArray[np.generic], size: int) -> NDArray[np.generic]:
     return values[: len(values) // size * size].reshape(-1, size)
 
 
-def _per_mib(values: NDArray[np.bool_], order: Order) -> NDArray[np.float64]:
-    """Return the share of the pages of each MiB: one row per sample."""
-    size = _pages_per_mib(order)
+def _per_row(values: NDArray[np.bool_], order: Order) -> NDArray[np.float64]:
+    """Return the share of the pages of each row: one line per sample."""
+    size = _pages_per_row(order.run)
     rows = values[:, : values.shape[1] // size * size]
     shares: NDArray[np.float64] = rows.reshape(len(rows), -1, size).mean(axis=2)
     return shares
 
 
 def _row_edges(order: Order) -> NDArray[np.float64]:
-    return np.arange(order.run.pages // _pages_per_mib(order) + 1, dtype=float)
+    """Return the offset in MiB at which each row begins, and the end of the last one."""
+    size = _pages_per_row(order.run)
+    count = order.run.pages // size
+    return np.linspace(0, count * size * order.run.mib, count + 1)
 
 
 def _edges(run: PageRun) -> NDArray[np.float64]:
@@ -368,8 +375,8 @@ def _name_phases(axes: Axes, run: PageRun, end: float) -> None:
 
 def _label_offsets(axes: Axes, run: PageRun) -> None:
     """Name the bands at the axis, or label offsets and name regions inside."""
-    pattern, per_mib = PATTERNS[run.pattern], max(1, round(1 / run.mib))
-    spans = [(each.name, each.first / per_mib, each.end / per_mib) for each in run.regions]
+    pattern = PATTERNS[run.pattern]
+    spans = [(each.name, each.first * run.mib, each.end * run.mib) for each in run.regions]
     if pattern.has_bands:
         axes.set_ylim(0, max(end for *_, end in spans))
         names = {"WILLNEED": "WILLNEED, never touched"}
@@ -381,7 +388,7 @@ def _label_offsets(axes: Axes, run: PageRun) -> None:
         for _, first, _ in spans[1:]:
             axes.axhline(first, color="#888888", linewidth=0.6)
         return
-    mib = run.pages / per_mib
+    mib = run.pages * run.mib
     end = max((end for *_, end in spans), default=mib) if run.pattern != "hot" else mib
     axes.set_ylim(0, end)
     axes.set_yticks(np.linspace(0, end, 9))
@@ -415,9 +422,9 @@ def _legend(axes: Axes, title: str, patches: Sequence[tuple[str, str]], *, y: fl
     axes.add_artist(legend)
 
 
-def _headline(run: PageRun, order: Order) -> str:
+def _headline(order: Order) -> str:
     """Return the title of a picture, with the result if the run shows it."""
-    pattern = PATTERNS[run.pattern]
+    pattern = PATTERNS[order.run.pattern]
     claim = judge_order(order)
     if pattern.result and claim.is_judged and claim.holds:
         return f"{pattern.title}: {pattern.result}"
@@ -428,7 +435,8 @@ def _machine(run: PageRun) -> str:
     notes = run.notes
     text = (
         f"memory cgroup of {notes['plan']['limit'] >> 20} MiB, Linux {notes['kernel']}; one row "
-        f"per MiB, one column per sample ({run.recording.interval:g} s)"
+        f"per {_pages_per_row(run) * run.mib:g} MiB, one column per sample "
+        f"({run.recording.interval:g} s)"
     )
     return text if run.has_lists else f"{text}; lists: {run.recording.unknown['active']}"
 

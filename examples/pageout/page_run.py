@@ -225,9 +225,9 @@ class PageRunRecorder:
         phases: Sequence[tuple[float, str]],
         notes: Mapping[str, Any],
         regions: Sequence[tuple[Any, ...]],
-    ) -> PageRun:
+    ) -> PageRun | None:
         """
-        Return the recording.
+        Return the recording; None if the process ended before the first sample.
 
         Args:
             interval: seconds between samples.
@@ -237,7 +237,9 @@ class PageRunRecorder:
         """
         assert self._sampler is not None  # noqa: S101  it is open
         recording = self._sampler.recording(interval)
-        begin = self._begin or 0.0
+        if self._begin is None:
+            return None
+        begin = self._begin
         for at, phase in phases:
             recording = recording.add_marker(round(max(0.0, at - begin), 3), phase)
         chosen = {name: value for name, value in notes.items() if name not in ("steps", "pmap")}

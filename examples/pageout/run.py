@@ -49,12 +49,16 @@ def main() -> int:
     try:
         runs = _make(options) if options.replay is None else _load(options)
         claims: list[Claim] = []
+        orders = []
         for each, folder in runs:
-            report = _judge(each)
+            order = None if each.pages is None else Order(each.pages)
+            report = _judge(each, order)
             print(_format_report(each, report))
-            print("\nIn", ", ".join(str(path) for path in _draw(each, folder)))
+            print("\nIn", ", ".join(str(path) for path in _draw(each, order, folder)))
             claims += report.values()
-        claims += _compare([each.pages for each, _ in runs if each.pages is not None], options.out)
+            if order is not None:
+                orders.append(order)
+        claims += _compare(orders, options.out)
     except CannotRun as error:
         print(f"this machine cannot make the run: {error}", file=sys.stderr)
         print("--replay plots and judges a recorded run instead", file=sys.stderr)
@@ -108,15 +112,15 @@ def _folders(out: Path, count: int) -> list[Path]:
     return [out] if count == 1 else [out / str(number) for number in range(1, count + 1)]
 
 
-def _judge(made: Run) -> dict[int, Claim]:
+def _judge(made: Run, order: Order | None) -> dict[int, Claim]:
     """Return the claims that the recordings of a run decide, by number."""
     claims = {} if made.memory is None else dict(enumerate(judge(made.memory), 1))
-    if made.pages is not None:
-        claims[ORDER] = judge_order(Order(made.pages))
+    if order is not None:
+        claims[ORDER] = judge_order(order)
     return claims
 
 
-def _draw(made: Run, folder: Path) -> list[Path]:
+def _draw(made: Run, order: Order | None, folder: Path) -> list[Path]:
     """Draw a run; return the files."""
     import graph  # noqa: PLC0415
     import page_graph  # noqa: PLC0415
@@ -124,29 +128,30 @@ def _draw(made: Run, folder: Path) -> list[Path]:
     files = []
     if made.memory is not None:
         files += graph.save(graph.draw(made.memory), folder)
-    if made.pages is not None:
-        files += graph.save(page_graph.draw_pages(made.pages), folder, "pageout-pages")
+    if order is not None:
+        files += graph.save(page_graph.draw_pages(order), folder, "pageout-pages")
     return files
 
 
-def _compare(runs: list[PageRun], out: Path) -> list[Claim]:
+def _compare(orders: list[Order], out: Path) -> list[Claim]:
     """Draw the order of eviction of all runs; print and return how those alike agree."""
     import graph  # noqa: PLC0415
     import page_graph  # noqa: PLC0415
 
-    claims: list[Claim] = []
-    if not runs:
-        return claims
+    claims = []
     alike: dict[tuple[str, int], list[Order]] = {}
-    for each in runs:
-        alike.setdefault((each.pattern, each.notes["plan"]["limit"]), []).append(Order(each))
-    for (pattern, _limit), orders in alike.items():
-        if len(orders) > 1:
-            claims.append(judge_agreement(orders))
-            print(f"\n{len(orders)} runs of the pattern {pattern}")
+    for order in orders:
+        run = order.run
+        alike.setdefault((run.pattern, run.notes["plan"]["limit"]), []).append(order)
+    for (pattern, _limit), group in alike.items():
+        if len(group) > 1:
+            claims.append(judge_agreement(group))
+            print(f"\n{len(group)} runs of the pattern {pattern}")
             print("\n".join(_format_claim("*", claims[-1])))
-    files = graph.save(page_graph.draw_order(runs), out, "pageout-order")
-    print("\nIn", ", ".join(str(path) for path in files))
+    complete = [order for order in orders if "allocating" in order.run.phases]
+    if complete:
+        files = graph.save(page_graph.draw_order(complete), out, "pageout-order")
+        print("\nIn", ", ".join(str(path) for path in files))
     return claims
 
 
@@ -307,7 +312,7 @@ def _format_claim(mark: str, claim: Claim) -> list[str]:
     lines = textwrap.wrap(
         f"{mark} {claim.text}: {claim.verdict.upper()}", 96, subsequent_indent="   "
     )
-    lines += [f"     {'+' if finding.holds else '-'} {finding}" for finding in claim.findings]
+    lines += [f"     {finding.mark} {finding}" for finding in claim.findings]
     return lines + textwrap.wrap(
         claim.remark, 76, initial_indent="     ", subsequent_indent="     "
     )
