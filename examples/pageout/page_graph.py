@@ -14,6 +14,7 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from order import Order, judge_order
 from page_run import PageRun
@@ -269,6 +270,7 @@ def _draw_ranked(axes: Axes, order: Order, times: NDArray[np.int64], colour: str
         rasterized=True,
     )
     axes.set_xlim(0, edges[-1])
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     try:
         rho = f"{order.correlation(times):.3f}".replace("-", "\N{MINUS SIGN}")
     except ValueError:  # pages that were never evicted have no order
