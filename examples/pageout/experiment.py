@@ -7,7 +7,6 @@ import json
 import mmap
 import os
 import platform
-import resource
 import shutil
 import signal
 import subprocess
@@ -166,6 +165,8 @@ def _check_pattern(plan: Plan) -> None:
         raise CannotRun(
             f"--pattern {plan.pattern} maps a writable file, which must be a new one (omit --file)"
         )
+    import resource  # noqa: PLC0415  not on every system, on which runs are replayed
+
     locked = sum(region.end - region.first for region in plan.regions if region.name == "mlock")
     allowed, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
     is_limited = os.geteuid() != 0 and allowed != resource.RLIM_INFINITY

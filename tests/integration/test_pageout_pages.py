@@ -118,7 +118,7 @@ def test_the_reverse_order_does_not_show_the_claim(name: str) -> None:
     assert verdict(with_order(load(name), newest_first)) == "not shown"
 
 
-def test_true_lru_is_told_from_clock() -> None:
+def test_true_lru_does_not_show_the_claim() -> None:
     found = found_in("shuffled")
     by_touch = found.pages[np.argsort(found.last_touch[found.pages], kind="stable")]
     planted = with_order(load("shuffled"), by_touch)
@@ -128,7 +128,7 @@ def test_true_lru_is_told_from_clock() -> None:
     assert lru.lru_half() > 0.95
 
 
-def test_first_in_first_out_without_a_second_chance_is_told_from_clock() -> None:
+def test_arrival_without_a_second_chance_does_not_show_the_claim() -> None:
     found = found_in("hot")
     by_arrival = found.pages[np.argsort(found.arrival[found.pages], kind="stable")]
     assert verdict(with_order(load("hot"), by_arrival)) == "not shown"
@@ -399,7 +399,7 @@ def test_plans_that_a_pattern_does_not_allow_are_rejected(tmp_path: Path) -> Non
 
 @needs_group
 @needs_root
-def test_a_user_who_may_not_lock_enough_is_told(
+def test_a_user_who_may_not_lock_enough_cannot_make_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = experiment.Plan(folder=tmp_path, limit=64 * MIB, pattern="advice")
