@@ -26,13 +26,16 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
+from unittest import mock
 
 import attrs
 import jc
+import numpy as np
 import psutil
 from subjects import subject
 
 import smapskit
+from smapskit.views import frames
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -53,9 +56,18 @@ LIVE: dict[str, Callable[[int], object]] = {
     "psutil memory_maps(grouped=False)": lambda pid: psutil.Process(pid).memory_maps(grouped=False),
 }
 """Functions of the pid of a live process, by their name in the tables."""
+
+
+def _frame_without_kinds(path: Path) -> object:
+    """Return a frame in which all mappings have the first kind."""
+    with mock.patch.object(frames, "rules_of", lambda places: np.zeros(len(places), dtype=int)):
+        return smapskit.parse_frame(path.read_bytes())
+
+
 TEXT: dict[str, Callable[[Path], object]] = {
     "smapskit.parse_smaps": lambda path: smapskit.parse_smaps(path.read_bytes()),
     "smapskit.parse_frame": lambda path: smapskit.parse_frame(path.read_bytes()),
+    "smapskit.parse_frame without kinds": _frame_without_kinds,
     "smapskit.iter_mappings": _count_mappings,
     "jc proc_pid_smaps": lambda path: jc.parse("proc_pid_smaps", path.read_text()),
 }
@@ -299,7 +311,7 @@ def _plot(growth: dict[str, dict[int, float]], path: Path) -> None:
 
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
-    styles = zip("os^vD*Px<>", ("-", "--", "-.", ":") * 3, strict=False)
+    styles = zip("os^vD*Px<>h", ("-", "--", "-.", ":") * 3, strict=False)
     for (name, times), (marker, dashes) in zip(growth.items(), styles, strict=False):
         if not name.startswith(("python", "pmap")):
             us = [1e6 * seconds / count for count, seconds in times.items()]

@@ -17,9 +17,10 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import diff, pages, plot, record, show, system
+from smapskit.cli import diff, explain, pages, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
+from smapskit.model.kinds import KIND_RULES, KindRule, MappingKind
 from smapskit.model.mapping import KernelField, Mapping, Rollup, Usage, kernel_fields
 from smapskit.model.totals import GroupName
 from smapskit.model.vmflags import VM_FLAGS
@@ -41,7 +42,12 @@ html_theme = "furo"
 html_title = f"smapskit {version}"
 today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
-html_extra_path = ["schema.json", "schema-system.json", "schema-pages.json"]
+html_extra_path = [
+    "schema.json",
+    "schema-explain.json",
+    "schema-pages.json",
+    "schema-system.json",
+]
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False
@@ -98,6 +104,27 @@ def _names() -> str:
     return _table(["Name", "Backing", "Only if", "Reason"], rows)
 
 
+def _kinds() -> str:
+    return _table(["Kind", "Meaning"], [[_code(kind), _doc(kind)] for kind in MappingKind])
+
+
+def _doc(kind: MappingKind) -> str:
+    """Return the text after a member of MappingKind in its source."""
+    source = inspect.getsource(MappingKind)
+    match = re.search(rf'    {kind.name} = .*\n    """(.*)"""', source)
+    if match is None:
+        raise ExtensionError(f"MappingKind.{kind.name} has no text in one line")
+    return match[1]
+
+
+def _kind_rules() -> str:
+    def row(rule: KindRule) -> list[str]:
+        owner = f" ({rule.owner})" if rule.owner else ""
+        return [_code(rule.kind) + owner, rule.source, _code(rule.example), rule.reason]
+
+    return _table(["Kind", "Known by", "Example", "Reason"], [row(rule) for rule in KIND_RULES])
+
+
 def _dialects() -> str:
     rows = [
         [dialect.name, _code(" ".join(dialect.headings)) if dialect.headings else "none"]
@@ -117,6 +144,7 @@ def _help() -> str:
         "Tables, groups, JSON, CSV": show,
         "All processes": system,
         "Differences": diff,
+        "Findings": explain,
         "Recordings": record,
         "Plots": plot,
         "Pages": pages,
@@ -133,6 +161,8 @@ def _generate(_app: Sphinx) -> None:
     pages = {
         "fields": _fields(),
         "names": _names(),
+        "kinds": _kinds(),
+        "kind-rules": _kind_rules(),
         "dialects": _dialects(),
         "flags": _flags(),
         "help": _help(),
@@ -171,6 +201,8 @@ def _signature_of_fields(record: type) -> str:
     parameters = []
     has_counters = False
     for field in attrs.fields(record):
+        if field.name.startswith("_"):
+            continue
         if field.name in counters or "since" in field.metadata:
             has_counters = has_counters or field.name != "size"
         elif field.default is attrs.NOTHING:
@@ -213,7 +245,7 @@ def _describe_counters(
     if field is not None and "meaning" in field.metadata:
         known = field.metadata
         text = f"{known['meaning'][:1].upper()}{known['meaning'][1:]}"
-        unit = f" In {known['unit']}." if known["unit"] == "kB" else ""
+        unit = " In kB." if known.get("unit") == "kB" else ""
         source = ""
         if "since" in known:
             source = f" ``{known['kernel_name']}`` in smaps, since kernel {known['since']}."

@@ -28,6 +28,7 @@ def main() -> None:
     process = smapskit.load(CAPTURES / "postgres" / "pmap.txt")
     named = attrs.evolve(snapshot, pid=process.pid, command="postgres -D data")
     named.plot().savefig(HERE / "memory.png", dpi=100)
+    smapskit.load_pages(CAPTURES / "pages.npz").plot().savefig(HERE / "pages.png", dpi=80)
     draw_pageout()
 
 

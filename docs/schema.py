@@ -1,5 +1,5 @@
 """
-Update docs/schema.json from the fields of the records: names, meanings and units.
+Update docs/schema.json from the records: names, meanings and units of fields, and classes.
 
     python docs/schema.py
 """
@@ -10,9 +10,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+from smapskit.model.backing import Backing, Sharing
+from smapskit.model.kinds import KindSource, MappingKind
 from smapskit.model.mapping import COUNTERS, Mapping, kernel_fields
 
 SCHEMA = Path(__file__).parent / "schema.json"
+CLASSES = {
+    "backing": [*Backing, None],
+    "sharing": [*Sharing],
+    "kind": [*MappingKind],
+    "kind_source": [*KindSource],
+}
+"""The classes of a mapping, with their values."""
 
 
 def main() -> None:
@@ -21,6 +30,11 @@ def main() -> None:
     known = {field.attribute: field for field in kernel_fields(Mapping).values()}
     integers = [name for name, field in known.items() if field.unit != "codes"]
     _update(schema["$defs"]["mapping"], integers, known)
+    mapping = schema["$defs"]["mapping"]
+    for name, values in CLASSES.items():
+        mapping["properties"][name] = {"enum": values}
+        if name not in mapping["required"]:
+            mapping["required"].append(name)
     _update(schema["$defs"]["totals"], [name for name in COUNTERS if name in known], known)
     SCHEMA.write_text(json.dumps(schema, indent=1, ensure_ascii=False) + "\n")
 

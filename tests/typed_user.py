@@ -12,6 +12,7 @@ from smapskit import (
     Device,
     Inconsistency,
     Mapping,
+    MappingKind,
     Permissions,
     Recording,
     Sample,
@@ -36,6 +37,8 @@ def keys_of_groups(snapshot: Snapshot) -> None:
     for groups in (smapskit.group_by(snapshot, "sharing"), snapshot.group_by("sharing")):
         assert_type(groups, dict[Sharing, Totals])
     assert_type(snapshot.group_by("backing"), dict[Backing | None, Totals])
+    assert_type(snapshot.group_by("kind"), dict[MappingKind, Totals])
+    assert_type(smapskit.group_by(snapshot, "kind"), dict[MappingKind, Totals])
     assert_type(snapshot.group_by("perms"), dict[str, Totals])
     assert_type(smapskit.group_by(snapshot, "pathname"), dict[str, Totals])
     assert_type(snapshot.group_by(lambda mapping: mapping.inode), dict[int | None, Totals])
@@ -64,6 +67,9 @@ def main() -> None:
     difference = smapskit.diff(snapshot, smapskit.read())
     assert_type(difference.counts, dict[ChangeKind, int])
     assert_type(watch(1).samples, tuple[Sample, ...])
+    context = smapskit.read_context(1)
+    assert_type(smapskit.explain(snapshot, context), list[smapskit.Finding])
+    print(smapskit.explain(difference), smapskit.explain(watch(1), ignore=["peak"]))
     print(snapshot.check(rollup), difference.deltas, constructed())
     frame = smapskit.load_frame(["a.txt"], "MiB")
     print(frame.shape, smapskit.VM_FLAGS["rd"])

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 from smapskit.version import __version__
 
 if TYPE_CHECKING:
+    from smapskit.analysis.context import Context
+    from smapskit.analysis.explain import explain, unchecked_rules
+    from smapskit.analysis.findings import Confidence, Figure, Finding, Severity
     from smapskit.errors import (
         AccessDenied,
         ParseError,
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from smapskit.model.backing import NAME_RULES, Backing, Sharing
     from smapskit.model.check import Inconsistency, InconsistencyKind
     from smapskit.model.diff import Change, ChangeKind, Difference, diff
+    from smapskit.model.kinds import KIND_RULES, KindSource, KindVerdict, MappingKind, kinds
     from smapskit.model.mapping import Device, Mapping, Permissions, Rollup, Usage
     from smapskit.model.notes import Note
     from smapskit.model.page_recording import PageRecording, PageState, RecordedRange
@@ -55,6 +59,12 @@ if TYPE_CHECKING:
     from smapskit.model.working_set import WorkingSet
     from smapskit.sources.batch import load_frame
     from smapskit.sources.captures import load, load_all, load_rollup, load_rollup_all
+    from smapskit.sources.machine import (
+        MachineFindings,
+        ProcessFindings,
+        explain_system,
+        read_context,
+    )
     from smapskit.sources.pages.cache import read_residency
     from smapskit.sources.pages.read import read_pages
     from smapskit.sources.pages.sampling import PageSample, PageSampler, record_pages
@@ -73,20 +83,29 @@ if TYPE_CHECKING:
     from smapskit.views.frames import concat, parse_frame
 
 __all__ = [
+    "KIND_RULES",
     "NAME_RULES",
     "VM_FLAGS",
     "AccessDenied",
     "Backing",
     "Change",
     "ChangeKind",
+    "Confidence",
+    "Context",
     "Device",
     "Difference",
+    "Figure",
+    "Finding",
     "FrameFlag",
     "Frames",
     "GroupUsage",
     "Inconsistency",
     "InconsistencyKind",
+    "KindSource",
+    "KindVerdict",
+    "MachineFindings",
     "Mapping",
+    "MappingKind",
     "MappingPages",
     "Note",
     "PageCounts",
@@ -100,6 +119,7 @@ __all__ = [
     "Pages",
     "ParseError",
     "Permissions",
+    "ProcessFindings",
     "ProcessNotFound",
     "ProcessUsage",
     "RecordedRange",
@@ -107,6 +127,7 @@ __all__ = [
     "Residency",
     "Rollup",
     "Sample",
+    "Severity",
     "Sharing",
     "SmapskitError",
     "Snapshot",
@@ -118,10 +139,13 @@ __all__ = [
     "__version__",
     "concat",
     "diff",
+    "explain",
+    "explain_system",
     "format_pmap",
     "format_smaps",
     "group_by",
     "iter_mappings",
+    "kinds",
     "load",
     "load_all",
     "load_frame",
@@ -138,6 +162,7 @@ __all__ = [
     "parse_smaps",
     "parse_smaps_all",
     "read",
+    "read_context",
     "read_frame",
     "read_maps",
     "read_pages",
@@ -153,11 +178,15 @@ __all__ = [
     "to_csv",
     "to_json",
     "totals",
+    "unchecked_rules",
     "working_set",
 ]
 
 # Imported on first access, so that `import smapskit` loads neither attrs nor pandas.
 _LAZY_IMPORTS = {
+    "analysis.context": "Context",
+    "analysis.explain": "explain unchecked_rules",
+    "analysis.findings": "Confidence Figure Finding Severity",
     "errors": "AccessDenied ParseError ProcessNotFound SmapskitError Unsupported",
     "formats.pmap.read": "parse_pmap parse_pmaps",
     "formats.pmap.write": "format_pmap",
@@ -169,6 +198,7 @@ _LAZY_IMPORTS = {
     "model.backing": "NAME_RULES Backing Sharing",
     "model.check": "Inconsistency InconsistencyKind",
     "model.diff": "Change ChangeKind Difference diff",
+    "model.kinds": "KIND_RULES KindSource KindVerdict MappingKind kinds",
     "model.mapping": "Device Mapping Permissions Rollup Usage",
     "model.notes": "Note",
     "model.page_recording": "PageRecording PageState RecordedRange",
@@ -181,6 +211,7 @@ _LAZY_IMPORTS = {
     "model.working_set": "WorkingSet",
     "sources.batch": "load_frame",
     "sources.captures": "load load_all load_rollup load_rollup_all",
+    "sources.machine": "MachineFindings ProcessFindings explain_system read_context",
     "sources.pages.cache": "read_residency",
     "sources.pages.read": "read_pages",
     "sources.pages.sampling": "PageSample PageSampler record_pages",

@@ -52,7 +52,7 @@ class ParseError(SmapskitError, ValueError):
         if self.line is None:
             return text
         line = self.line if len(self.line) <= _MAX_LINE else self.line[:_MAX_LINE] + "..."
-        return f"{text}: {line!a}"
+        return f"{text}: {line!r}"
 
 
 class _SystemError(SmapskitError):
@@ -78,4 +78,6 @@ class Unsupported(_SystemError, OSError):
 
 def escape_unprintable(text: str) -> str:
     """Return `text` with every character escaped that must not reach a terminal."""
-    return text if text.isprintable() else ascii(text)[1:-1]
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,5 +1,5 @@
 """
-Encode, decode and sanitize text.
+Encode, decode and sanitize text; parse sizes.
 
 Parsers work on bytes, since a path is bytes.
 """
@@ -19,6 +19,7 @@ Control characters, marks that change the direction of writing, line separators,
 are not UTF-8.
 """
 _UNPRINTABLE = re.compile(f"[{UNPRINTABLE}]")
+_SIZE = re.compile(r"([0-9]{1,15}) ?(?:B|([kKMGT])(?:iB)?|(k)B)?")
 
 
 def encode(text: object) -> bytes:
@@ -68,3 +69,19 @@ def sanitize(text: str) -> str:
 def truncate(text: str, limit: int = 60) -> str:
     """Return at most `limit` characters, with `...` in place of the end of a longer text."""
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def parse_size(text: str) -> int:
+    """
+    Return the number of bytes in a size such as "512M", "2 MiB", "300 kB" or "4096".
+
+    All units are powers of 1,024, as the kernel's kB is. MB and GB are rejected, since they may
+    mean powers of 1,000.
+
+    Raises:
+        ValueError: it is not a size.
+    """
+    size = _SIZE.fullmatch(text)
+    if size is None:
+        raise ValueError(f"expected a size like 512M or 2 MiB, got {text[:40]!a}")
+    return int(size[1]) << 10 * "_KMGT".index((size[2] or size[3] or "_").upper())

@@ -378,7 +378,7 @@ def expected_frame(records: list[dict[str, Any]], factor: int) -> dict[str, list
             columns[attribute] = [None if f is None else " ".join(f) for f in values]
         elif name in BARE:
             columns[attribute] = values
-    known = {*columns, "backing", "sharing", "extra", "pmap_dirty"}
+    known = {*columns, *_DERIVED, "extra", "pmap_dirty"}
     for name in dict.fromkeys(n for r in records for n in r["fields"] if n not in OF_MAPPING):
         values = [value_of(r["fields"].get(name)) for r in records]
         if any(isinstance(value, str) for value in values):
@@ -387,8 +387,12 @@ def expected_frame(records: list[dict[str, Any]], factor: int) -> dict[str, list
     return columns
 
 
+_DERIVED = ("backing", "sharing", "kind", "kind_source")
+"""Columns of a frame that are not in the text."""
+
+
 def found_frame(frame: Any) -> dict[str, list[Any]]:
-    columns = {name: frame[name] for name in frame.columns if name not in ("backing", "sharing")}
+    columns = {name: frame[name] for name in frame.columns if name not in _DERIVED}
     return {
         name: [None if gone else v for v, gone in zip(c.tolist(), c.isna(), strict=True)]
         for name, c in columns.items()

@@ -14,7 +14,7 @@ from support.paths import FIXTURES, ROOT
 
 import smapskit
 from smapskit import cli
-from smapskit.cli import completion
+from smapskit.cli import completion, show
 
 SLEEP = FIXTURES / "sleep"
 TEXT = (SLEEP / "smaps.txt").read_text()
@@ -72,14 +72,34 @@ class TestFailures:
         ("arguments", "message"),
         [
             (["no/such/file"], "smapskit: No such file or directory: no/such/file"),
-            (["{tmp}/bad"], "{tmp}/bad, line 1: expected a row such as"),
-            (["{tmp}"], "Is a directory"),
+            (["{tmp}/bad"], "{tmp}/bad, line 1: none of smaps, smaps_rollup, maps or pmap"),
+            (["{tmp}"], "{tmp} is a folder; try smapskit {tmp}/smaps"),
+            (["{tmp}/folder/"], "{tmp}/folder/ is a folder; try smapskit {tmp}/folder/*"),
             ([], "expected a PID or the name of a CAPTURE"),
-            (["--colour", "1"], "unrecognized arguments: --colour"),
+            (["--colour", "1"], "unrecognized arguments: --colour; see smapskit --help"),
+            (["--jsno", "1"], "unrecognized arguments: --jsno; did you mean --json?"),
+            (["--limt=1", "1"], "unrecognized arguments: --limt=1; did you mean --limit?"),
+            (["plot", "x", " "], "unrecognized arguments:"),
+            (["record", "--force-it", "1"], "see smapskit record --help"),
+            (["no-such.txt"], "smapskit: No such file or directory: no-such.txt"),
+            (["firefox"], "neither a PID nor a file: firefox; try smapskit $(pidof firefox)"),
+            (["python3.11"], "python3.11; try smapskit $(pidof python3.11)"),
+            (["größer"], "neither a PID nor a file: größer; try"),
+            (["pmap 123"], "neither a PID nor a file: pmap 123; try smapskit 123"),
+            (["123 456"], "neither a PID nor a file: 123 456; try smapskit 123 456"),
+            (["1,2"], "neither a PID nor a file: 1,2; try smapskit 1 2"),
+            (["recrod"], "neither a PID nor a file: recrod; did you mean smapskit record?"),
+            (["help"], "neither a PID nor a file: help; try smapskit --help"),
+            ([""], "an empty word; pidof prints nothing for a program that is not running"),
+            (["-5"], "neither a PID nor a file: -5"),
+            (["diff", "firefox", "{tmp}/smaps"], "try smapskit diff ... $(pidof firefox)"),
+            (["record", "-o", "x", "firefox"], "try smapskit record -o FILE $(pidof firefox)"),
+            (["--lenient", "{tmp}/bad"], "none of smaps"),
             (["-A", "7,3", "1"], "expected hex addresses LOW[,HIGH], got '7,3'"),
             (["-A", "x", "1"], "expected hex addresses"),
             (["-A", "-1", "1"], "expected"),
-            (["-C", "{tmp}/none", "1"], "No such file or directory: {tmp}/none"),
+            (["-C", "{tmp}/none", "1"], "No such file or directory: {tmp}/none; -N FILE creates"),
+            (["-N", "{tmp}/none/x"], "No such file or directory: {tmp}/none/x"),
             (["-C", "{tmp}/rc", "1"], "{tmp}/rc, line 1: expected one word below a section"),
             (["-N", "{tmp}/rc"], "File exists: {tmp}/rc"),
         ],
@@ -93,6 +113,8 @@ class TestFailures:
     ) -> None:
         (tmp_path / "bad").write_text("hello\n")
         (tmp_path / "rc").write_text("Rss\n")
+        (tmp_path / "smaps").write_text(TEXT)
+        (tmp_path / "folder").mkdir()
         try:
             status = cli.main([word.format(tmp=tmp_path) for word in arguments])
         except SystemExit as end:
@@ -100,7 +122,44 @@ class TestFailures:
             status = end.code
         printed = capsys.readouterr()
         assert (status, printed.out) == (1, "")
-        assert message.format(tmp=tmp_path) in printed.err.splitlines()[-1]
+        assert printed.err.count("\n") == 1
+        assert message.format(tmp=tmp_path) in printed.err
+
+    def test_without_an_rc_file(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(show, "_DEFAULT_RC", str(tmp_path / ".pmaprc"))
+        assert cli.main(["-c", str(SLEEP / "smaps.txt")]) == 1
+        missing = capsys.readouterr().err
+        assert (
+            missing == f"smapskit: No such file or directory: {tmp_path}/.pmaprc; -n creates it\n"
+        )
+        assert cli.main(["-n"]) == 0
+        assert cli.main(["-c", str(SLEEP / "smaps.txt")]) == 0
+
+    def test_an_empty_text_has_its_reason(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "empty").write_text("")
+        assert cli.main(["-q", str(tmp_path / "empty")]) == 0
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert "the text is empty: a kernel thread, or a process that had ended" in printed.err
+
+    @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+    def test_letters_are_escaped_where_the_terminal_lacks_them(
+        self, encoding: str, tmp_path: Path
+    ) -> None:
+        capture = tmp_path / "pmap"
+        capture.write_text("1:   x\n0000000000400000 4K r---- x\nlänger 堆\n", encoding="utf-8")
+        run = subprocess.run(
+            [sys.executable, "-m", "smapskit", str(capture)],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )
+        expected = "länger 堆" if encoding == "utf-8" else r"l\xe4nger \u5806"
+        assert run.stderr.decode(encoding).endswith(f"'{expected}'\n")
 
     def test_other_operands_are_still_printed(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -148,6 +207,26 @@ class TestRcFiles:
         assert with_rc == capsys.readouterr().out
 
 
+class TestLenient:
+    TRUNCATED = TEXT[: TEXT.rindex("Pss:")]
+
+    def test_a_truncated_text(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        capture = tmp_path / "smaps"
+        capture.write_text(self.TRUNCATED)
+        assert cli.main([str(capture)]) == 1
+        assert "strict=False (--lenient) omits this record" in capsys.readouterr().err
+        assert cli.main(["-q", "--lenient", str(capture)]) == 0
+        printed = capsys.readouterr()
+        assert len(printed.out.splitlines()) == len(smapskit.parse_smaps(TEXT)) - 1
+        assert "truncated within a record, which was omitted" in printed.err
+
+    def test_a_difference(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        capture = tmp_path / "smaps"
+        capture.write_text(self.TRUNCATED)
+        assert cli.main(["diff", "--lenient", str(SLEEP / "smaps.txt"), str(capture)]) == 0
+        assert "removed" in capsys.readouterr().out
+
+
 class TestLimit:
     @pytest.mark.parametrize("limit", ["100", "10K", "10k"])
     def test_a_longer_text_is_rejected(
@@ -173,7 +252,7 @@ class TestLimit:
         with pytest.raises(SystemExit) as end:
             cli.main([f"--limit={limit}", str(SLEEP / "smaps.txt")])
         assert end.value.code == 1
-        assert "expected a number of bytes like 512M" in capsys.readouterr().err
+        assert "expected a size like 512M" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits the memory of a process")

@@ -151,6 +151,34 @@ def test_a_name_rule_is_one_row_of_a_table(project: Project) -> None:
     assert count > 2
 
 
+KIND_RULE = """
+import json, sys
+import smapskit
+snapshot = smapskit.parse_smaps(sys.stdin.read())
+verdicts = [v for m, v in zip(snapshot, snapshot.kinds()) if m.pathname == "/invented/x"]
+frame = snapshot.to_frame()
+of_frame = set(frame[frame["pathname"] == "/invented/x"]["kind"])
+print(json.dumps([list({v.kind for v in verdicts}), list(of_frame), verdicts[0].owner]))
+"""
+
+
+def test_a_kind_rule_is_one_row_of_a_table(project: Project) -> None:
+    rule = """\
+    KindRule(
+        MappingKind.GUEST_MEMORY,
+        KindSource.NAME,
+        "/invented/x",
+        "an invented name",
+        "Invention",
+        pattern=r"/invented/.*",
+    ),
+"""
+    project.insert("model/kinds.py", "    KindRule(\n        MappingKind.MAIN_HEAP", rule)
+    text = SLEEP.replace("/usr/bin/sleep", "/invented/x")
+    found = [["guest memory"], ["guest memory"], "Invention"]
+    assert project.run(KIND_RULE, text) == found
+
+
 NOTE = """
 import json, sys
 import attrs

@@ -127,7 +127,8 @@ class TestRecord:
         assert len(seen) == 3
 
     @pytest.mark.parametrize(
-        "by", ["backing", "sharing", "perms", "pathname", "mapping", lambda m: m.pathname[:5]]
+        "by",
+        ["backing", "sharing", "kind", "perms", "pathname", "mapping", lambda m: m.pathname[:5]],
     )
     def test_groups_add_up_to_the_whole(self, by: recording.GroupKey) -> None:
         kept = smapskit.record(os.getpid(), 0.05, 0.1, by=by)

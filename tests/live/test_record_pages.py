@@ -80,9 +80,7 @@ def reader(start: Start, file: Path) -> Reader:
     return Reader(start(sys.executable, "-c", READER, str(file)))
 
 
-def record(
-    reader: Reader, *steps: tuple[object, ...], mapping: str = "mapped", **options: Any
-) -> smapskit.PageRecording:
+def record(reader: Reader, *steps: tuple[object, ...], **options: Any) -> smapskit.PageRecording:
     """Record a process, with one step after each sample; then it ends."""
     remaining = [*steps, ("end",)]
 
@@ -99,7 +97,7 @@ def record(
                     assert time.monotonic() < deadline
                     time.sleep(0.01)
 
-    return smapskit.record_pages(reader.pid, mapping, 0.05, on_sample=step, **options)
+    return smapskit.record_pages(reader.pid, "mapped", 0.05, on_sample=step, **options)
 
 
 def test_pages_are_recorded_as_they_come_and_go(reader: Reader, tmp_path: Path) -> None:
@@ -188,24 +186,6 @@ def test_without_frames_the_lists_are_unknown(
     assert recording.counts["mapped"].tolist() == [0, 8]
 
 
-def test_a_deleted_file_is_found_without_map_files(
-    reader: Reader, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    open_for_cache = cache.open_for_cache
-
-    def refuse_map_files(path: str) -> Any:  # as the kernel does to ordinary users
-        if "map_files" in path:
-            raise smapskit.AccessDenied(1, f"not permitted to open {path}")
-        return open_for_cache(path)
-
-    monkeypatch.setattr(cache, "open_for_cache", refuse_map_files)
-    file.unlink()
-    recording = record(reader, ("touch", 0, 8), ("drop",), mapping=f"{file} (deleted)")
-    assert "cached" not in recording.unknown
-    assert recording.counts["mapped"].tolist() == [0, 8, 0]
-    assert recording.counts["cached"].tolist() == [0, 8, 8]
-
-
 def test_a_file_that_cannot_be_opened(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str) -> Any:
         raise smapskit.AccessDenied(1, f"not permitted to open {path}")
@@ -255,6 +235,16 @@ class TestFiles:
         assert len(smapskit.load_pages(path)) == 1
 
 
+def wait_for_the_first_sample(pid: int) -> None:
+    """Wait until a recorder has opened the mapped file, and some samples more."""
+    deadline = time.monotonic() + 30
+    folder = Path(f"/proc/{pid}/fd")
+    while not any(os.path.realpath(link).endswith("/mapped") for link in folder.iterdir()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    time.sleep(0.5)
+
+
 class TestCommand:
     def run(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "smapskit", "record", "--pages", *words]
@@ -267,12 +257,28 @@ class TestCommand:
     ) -> None:
         path = tmp_path / "run.npz"
         with self.run("-i", "0.05", "-o", str(path), str(reader.pid), "--mapping", "mapped") as run:
-            time.sleep(1.5)
+            wait_for_the_first_sample(run.pid)
             run.send_signal(number)
             output, errors = run.communicate(timeout=20)
         assert (run.returncode, output) == (0, ""), errors
         assert errors.endswith(f"samples; in {path}\n")
         assert len(smapskit.load_pages(path)) > 1
+
+    def test_a_mapping_that_a_command_makes_later(self, file: Path, tmp_path: Path) -> None:
+        path = tmp_path / "run.npz"
+        code = (
+            "import mmap, sys, time; time.sleep(0.5); file = open(sys.argv[1], 'r+b')\n"
+            "area = mmap.mmap(file.fileno(), 0); area[0]; time.sleep(0.5)"
+        )
+        words = ["-i", "0.05", "-o", str(path), "--mapping", "mapped", "--"]
+        with self.run(*words, sys.executable, "-c", code, str(file)) as run:
+            _, errors = run.communicate(timeout=20)
+        assert run.returncode == 0, errors
+        recording = smapskit.load_pages(path)
+        assert recording.counts["mapped"][0] == 0
+        assert recording.counts["mapped"][-1] >= 1
+        assert recording.ranges[0].seconds > 0
+        assert recording.markers == ()
 
     def test_a_command_from_its_start(self, tmp_path: Path) -> None:
         path = tmp_path / "run.npz"

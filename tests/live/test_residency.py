@@ -136,6 +136,11 @@ class TestKnownFile:
 
 
 class TestErrors:
+    def test_another_system(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delattr(os, "O_NOATIME")
+        with pytest.raises(smapskit.Unsupported, match="requires Linux"):
+            smapskit.read_residency("/bin/sh")
+
     def test_what_has_no_pages(self, tmp_path: Path) -> None:
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)

@@ -100,7 +100,8 @@ class TestCommand:
         assert all(int(row["processes"]) > 0 for row in rows)
 
     @pytest.mark.parametrize(
-        "options", [[], *(["--by", by] for by in ("backing", "sharing", "perms", "pathname"))]
+        "options",
+        [[], *(["--by", by] for by in ("backing", "sharing", "kind", "perms", "pathname"))],
     )
     def test_json_is_valid_by_the_schema(
         self, options: list[str], sleeper: int, capsys: pytest.CaptureFixture[str]

@@ -10,6 +10,8 @@ ROOT = TESTS.parent
 FIXTURES = TESTS / "fixtures"
 """Captures of stopped processes, one folder each: see fixtures/capture.py."""
 PROCESSES = sorted(folder for folder in FIXTURES.iterdir() if (folder / "smaps.txt").exists())
+RUNTIMES = FIXTURES / "runtimes"
+"""Captures of language runtimes, allocators and servers: see fixtures/capture_runtimes.py."""
 CORPUS = Path(os.environ.get("SMAPSKIT_CORPUS", ROOT.parent / "shared" / "corpus"))
 """Captures by others, which are not part of the project."""
 RECORDED = ROOT / "examples" / "pageout" / "recorded"

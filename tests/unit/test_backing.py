@@ -55,7 +55,13 @@ DEVICE, HUGETLB, SPECIAL = Backing.DEVICE, Backing.HUGETLB, Backing.SPECIAL
         ("/dev/shm/sem.x", "rw-s", "00:1b", SHMEM),
         ("/dev/shm/x", "rw-s", "fe:00", FILE),  # no tmpfs there
         ("/dev/ashmem/dalvik (deleted)", "rw-s", "00:04", SHMEM),
+        ("/dev/ashmem (deleted)", "rw-s", "00:01", SHMEM),
+        ("/dev/__properties__ (deleted)", "r--s", "00:0c", SHMEM),
+        ("/dev/__properties__", "r--s", "00:0c", SHMEM),
         ("/drm mm object (deleted)", "rw-s", "00:01", SHMEM),
+        ("/i915 (deleted)", "rw-s", "00:2e", SHMEM),
+        ("/i915 (deleted)", "rw-s", "fe:00", FILE),
+        ("/i915", "r--p", "00:2e", FILE),
         ("/dev/dri/card0", "rw-s", "00:05", DEVICE),
         ("/dev/mem", "rw-s", "b3:02", DEVICE),
         ("anon_inode:[perf_event]", "rw-s", "00:10", DEVICE),
@@ -64,8 +70,12 @@ DEVICE, HUGETLB, SPECIAL = Backing.DEVICE, Backing.HUGETLB, Backing.SPECIAL
         ("/dmabuf:x", "rw-s", "00:0b", DEVICE),
         ("/sys/devices/pci0000:00/resource0", "rw-s", "00:15", DEVICE),
         ("/[aio] (deleted)", "rw-s", "00:12", SPECIAL),
+        ("anon_inode:[io_uring]", "rw-s", "00:0e", SPECIAL),
         ("/anon_hugepage (deleted)", "rw-p", "00:11", HUGETLB),
         ("/dev/hugepages/x", "rw-s", "00:23", HUGETLB),
+        ("/mnt/huge/rtemap_1012", "rw-s", "00:1b", HUGETLB),
+        ("/home/x/rtemap_1012", "rw-s", "fe:00", FILE),
+        ("/mnt/huge/rtemap_1012.old", "rw-s", "00:1b", FILE),
     ],
 )
 def test_by_name_and_device(name: str, perms: str, device: str, backing: Backing) -> None:
@@ -93,6 +103,16 @@ class TestHugetlb:
         made = mapping("/dev/dax0.0", kernel_page_size=2048, vm_flags=("rd", "mm"))
         assert made.backing is DEVICE
 
+    @pytest.mark.parametrize(
+        "name", ["/mnt/huge/rtemap_12", "/dev/hugepages/x", "/anon_hugepage (deleted)"]
+    )
+    def test_a_name_does_not_overrule_what_the_kernel_reports(self, name: str) -> None:
+        assert mapping(name).backing is HUGETLB
+        for known in ({"kernel_page_size": 2048}, {"vm_flags": ("rd", "ht")}):
+            assert mapping(name, **known).backing is HUGETLB
+        for known in ({"kernel_page_size": 4}, {"vm_flags": ("rd", "mr")}):
+            assert mapping(name, **known).backing is not HUGETLB
+
 
 @pytest.mark.parametrize("flag", ["io", "pf"])
 def test_memory_of_a_driver_with_any_path(flag: str) -> None:
@@ -113,7 +133,31 @@ class TestPmapWords:
             ("[ anon ]", "rw-s", None),  # perhaps a ring of a driver's
             ("[ stack ]", "rw-p", ANONYMOUS),
             ("[ shmid=0x2a ]", "rw-s", SHMEM),
-            ("zero (deleted)", "rw-s", None),  # any file may be called so
+            ("[anon]", "rw-p", ANONYMOUS),  # toybox
+            ("[anon]", "r--p", None),
+            ("[anon]", "rw-s", None),
+            ("[ anôn ]", "rw-p", ANONYMOUS),  # procps in other languages
+            ("[ анон ]", "rw-p", ANONYMOUS),
+            ("[ 匿名 ]", "rw-p", ANONYMOUS),
+            ("[ vô danh ]", "rw-p", ANONYMOUS),
+            ("[ vô danh ]", "r-xp", None),
+            ("[ pilha ]", "rw-p", ANONYMOUS),
+            ("[ pile  ]", "rw-p", ANONYMOUS),
+            ("[ стек  ]", "rw-p", ANONYMOUS),
+            ("[ ngăn xếp ]", "rw-p", ANONYMOUS),
+            ("[ unknown ]", "rw-p", None),
+            ("zero (deleted)", "rw-s", SHMEM),
+            ("zero (deleted)", "rw-p", None),  # any file may be called so
+            ("zero", "rw-s", None),
+            ("boot.art]", "rw-p", ANONYMOUS),  # [anon:dalvik-/system/framework/boot.art]
+            ("boot.art]", "rw-s", None),
+            ("boot.oat", "r-xp", FILE),
+            ("drm mm object (deleted)", "rw-s", SHMEM),
+            ("i915 (deleted)", "rw-s", SHMEM),
+            ("ashmem (deleted)", "rw-s", SHMEM),
+            ("[aio] (deleted)", "rw-s", SPECIAL),
+            ("anon_hugepage (deleted)", "rw-p", HUGETLB),
+            ("card0", "rw-s", None),  # /dev/dri/card0 or a file
             ("memfd:x (deleted)", "rw-s", SHMEM),
             ("a.out", "r-xp", FILE),
         ],
@@ -154,8 +198,9 @@ def allows(rule: NameRule, perms: str) -> bool:
 @pytest.mark.parametrize("position", range(len(NAME_RULES)), ids=lambda at: NAME_RULES[at].example)
 def test_each_example_of_the_documented_table_has_the_backing_of_its_row(position: int) -> None:
     rule = NAME_RULES[position]
-    same = [r for r in NAME_RULES[:position] if rule.example in r.example.split(", ")]
-    perms = [p for p in PERMS if allows(rule, p) and not any(allows(r, p) for r in same)]
-    assert perms
-    for example in rule.example.replace("(no name)", "").split(", "):
-        assert {mapping(example, p).backing for p in perms} == {rule.backing}
+    for example in rule.example.split(", "):
+        same = [r for r in NAME_RULES[:position] if example in r.example.split(", ")]
+        perms = [p for p in PERMS if allows(rule, p) and not any(allows(r, p) for r in same)]
+        assert perms
+        name = example.replace("(no name)", "")
+        assert {mapping(name, p).backing for p in perms} == {rule.backing}

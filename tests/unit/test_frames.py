@@ -35,6 +35,9 @@ class TestFrame:
         for name in ("start", "end", "inode", "pathname", "size", "rss", *COUNTERS[:-1]):
             assert frame[name].tolist() == [getattr(m, name) for m in snapshot], name
         assert frame["backing"].tolist() == [m.backing for m in snapshot]
+        assert frame["sharing"].tolist() == [m.sharing for m in snapshot]
+        assert frame["kind"].tolist() == [v.kind for v in smapskit.kinds(snapshot)]
+        assert frame["kind_source"].tolist() == [v.source for v in smapskit.kinds(snapshot)]
         assert frame["perms"].tolist() == [str(m.perms) for m in snapshot]
         assert frame["vm_flags"].tolist() == [" ".join(m.vm_flags or ()) for m in snapshot]
 
@@ -45,8 +48,11 @@ class TestFrame:
         }
         assert {str(frame[name].dtype) for name in ("size", "rss", "swap")} == {"int64"}
         assert str(frame["protection_key"].dtype) == "Int64"  # the machine had none
-        for name in ("backing", "sharing"):
+        for name in ("backing", "sharing", "kind", "kind_source"):
             assert frame[name].cat.ordered
+        assert (frame["kind_source"] <= "name").sum() == len(
+            [v for v in ALL_KINDS.kinds() if v.source in ("kernel", "name")]
+        )
         assert pd.api.types.is_string_dtype(frame["pathname"])
         assert int(frame["start"].max()) == 0xFFFFFFFFFF600000
 

@@ -64,7 +64,7 @@ class TestJson:
     def test_is_valid_by_the_schema(
         self, process_folder: Path, name: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        for options in ([], ["--by", "backing"], ["--by", "pathname"]):
+        for options in ([], ["--by", "backing"], ["--by", "kind"], ["--by", "pathname"]):
             assert cli.main(["--json", *options, str(process_folder / name)]) == 0
             document = json.loads(capsys.readouterr().out)
             VALIDATOR.validate(document)
@@ -73,7 +73,8 @@ class TestJson:
     def test_the_schema_names_every_attribute(self) -> None:
         VALIDATOR.check_schema(SCHEMA)
         known = set(SCHEMA["$defs"]["mapping"]["properties"])
-        assert known == {*MAPPING_FIELDS, "backing", "sharing", "pathname_base64"}
+        classes = {"backing", "sharing", "kind", "kind_source"}
+        assert known == {*MAPPING_FIELDS, *classes, "pathname_base64"}
         assert set(SCHEMA["$defs"]["totals"]["required"]) == {
             "count",
             "size",
@@ -86,6 +87,9 @@ class TestJson:
         (document,) = json.loads(exports.to_json([ALL_KINDS]))["snapshots"]
         assert [m["rss"] for m in document["mappings"]] == [m.rss for m in ALL_KINDS]
         assert [int(m["start"], 16) for m in document["mappings"]] == [m.start for m in ALL_KINDS]
+        verdicts = smapskit.kinds(ALL_KINDS)
+        assert [m["kind"] for m in document["mappings"]] == [v.kind for v in verdicts]
+        assert [m["kind_source"] for m in document["mappings"]] == [v.source for v in verdicts]
         assert document["totals"]["rss"] == ALL_KINDS.totals().rss
         assert document["mappings"][0]["protection_key"] is None
 
@@ -110,6 +114,8 @@ class TestCsv:
         assert [row["rss"] for row in rows] == [str(m.rss) for m in ALL_KINDS]
         assert [int(row["start"], 16) for row in rows] == [m.start for m in ALL_KINDS]
         assert {row["protection_key"] for row in rows} == {""}
+        assert [row["kind"] for row in rows] == [v.kind for v in smapskit.kinds(ALL_KINDS)]
+        assert {row["kind_source"] for row in rows} <= set(smapskit.KindSource)
         assert [row["perms"] for row in rows] == [str(m.perms) for m in ALL_KINDS]
 
     def test_no_cell_is_a_formula_and_every_name_is_kept(self) -> None:
@@ -145,6 +151,27 @@ class TestGroups:
         assert lines[-1].split()[:3] == [str(total.count), str(total.size), str(total.rss)]
         assert sum(rss) == total.rss
         assert {row[-1] for row in rows} == {str(b) for b in ALL_KINDS.group_by("backing")}
+
+    def test_kinds(self, capsys: pytest.CaptureFixture[str]) -> None:
+        cli.main(["--by", "kind", str(CAPTURES / "smaps.txt")])
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[0].split()[-1] == "Kind"
+        rows = {line.split(None, 7)[7]: line.split() for line in lines[1:-2]}
+        groups = ALL_KINDS.group_by("kind")
+        assert {kind: int(row[2]) for kind, row in rows.items()} == {
+            str(kind): totals.rss for kind, totals in groups.items()
+        }
+        assert "other anonymous" in rows
+
+    def test_kinds_of_a_range_are_those_of_the_process(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (arena,) = (
+            m for m, v in zip(ALL_KINDS, ALL_KINDS.kinds(), strict=True) if v.kind == "malloc arena"
+        )
+        for options in (["--by", "kind"], ["--csv"], ["--json"]):
+            cli.main([*options, "-A", f"{arena.start:x}", str(CAPTURES / "smaps.txt")])
+            assert "malloc arena" in capsys.readouterr().out
 
     def test_unknown_backing(self, capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--by", "backing", str(CAPTURES / "pmap.txt")])
@@ -214,10 +241,15 @@ class TestNotebook:
         assert html.count("<tr>") == 30 + 3  # head, fold and foot
         assert f"… {len(ALL_KINDS) - 30} more …" in html
         assert f"{ALL_KINDS.totals().rss:,}" in html
+        assert html.count(">Kind<") == 1
+        shown = [*ALL_KINDS.kinds()[:15], *ALL_KINDS.kinds()[-15:]]
+        for kind in {verdict.kind for verdict in shown}:
+            count = sum(verdict.kind is kind for verdict in shown)
+            assert html.count(f">{kind}</td>") >= count
 
 
 class TestPlot:
-    @pytest.mark.parametrize("by", ["backing", "sharing", "perms", "pathname"])
+    @pytest.mark.parametrize("by", ["backing", "sharing", "kind", "perms", "pathname"])
     def test_has_labels(self, by: str) -> None:
         figure = attrs.evolve(ALL_KINDS, pid=7).plot(by)  # type: ignore[arg-type]
         above, below = figure.axes

@@ -246,9 +246,7 @@ Total:               36{unit}     28{unit}     24{unit}     20{unit}      0{unit
             "102905:    sh\n Address  Kbytes     RSS    Anon  Locked Mode   Mapped File\n"
             "00010000     192     192       -       - r-x--  ksh\n"
         )
-        with pytest.raises(
-            ParseError, match="line 2: expected a Linux pmap's table, got Solaris's"
-        ):
+        with pytest.raises(ParseError, match=r"line 2: expected smaps, .*got pmap of Solaris"):
             smapskit.parse_pmap(text)
 
 
@@ -292,6 +290,14 @@ class TestPasted:
         snapshot = smapskit.parse_pmap(EXTENDED.replace("[ anon ]", "[ anon ]  <-- the heap"))
         assert snapshot[1].pathname == "[ anon ]"
         assert snapshot.notes == (Note.REMARK,)
+
+    @pytest.mark.parametrize(("mode", "notes"), [("rw-s-", (Note.ASSUMED_SHMEM,)), ("rw---", ())])
+    def test_a_row_that_is_assumed_to_be_shared_memory(
+        self, mode: str, notes: tuple[Note, ...]
+    ) -> None:
+        snapshot = smapskit.parse_pmap(f"1:   x\n00007f0000000000      4K {mode} zero (deleted)\n")
+        assert snapshot.notes == notes
+        assert (snapshot[0].backing is smapskit.Backing.SHMEM) == bool(notes)
 
 
 class TestRejected:

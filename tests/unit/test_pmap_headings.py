@@ -106,7 +106,7 @@ class TestMappedByWords:
         (note,) = smapskit.parse_pmap(heading + shared).notes
         assert note == "the rows fit several pmaps: columns read as those of busybox -x"
         mixed = f"{heading}{shared}00500000 8 7 6 5 r--p b\n00600000 8 7 6 5 r---- c\n"
-        rejected(mixed, "expected a row with the columns Address Kbytes PSS", 4)
+        rejected(mixed, "expected a row such as '00007f3f92355000 352 4 4 4 r", 4)
 
 
 class TestTranslated:
@@ -236,16 +236,18 @@ class TestRejectedRows:
         if "103" in new:  # it is the name, by the heading
             assert smapskit.parse_pmap(text)[0].pathname == "0000000000002000 103:00002 a.out"
         else:
-            rejected(text, "expected a row with the columns Address Kbytes RSS Dirty Mode", 3)
+            rejected(text, "expected a row such as '00007f3f92355000 352 4 4 r---- a.out'", 3)
 
     def test_rows_of_another_dialect(self) -> None:
         rows = BUSYBOX.split("\n", 2)[2]
-        rejected(EXTENDED.split("\n")[1] + "\n" + rows, "expected a row with the columns", 2)
+        rejected(EXTENDED.split("\n")[1] + "\n" + rows, "expected a row such as", 2)
         details = "\n".join(DETAIL.split("\n")[2:])
-        rejected(EXTENDED.split("\n")[1] + "\n" + details, "expected a row with the columns", 2)
+        rejected(EXTENDED.split("\n")[1] + "\n" + details, "expected a row such as", 2)
 
     def test_details_with_a_value_lost_or_gained(self) -> None:
-        rejected(DETAIL.replace(" 352   4 ", " 352 "), "expected a row of -X with 4 values", 3)
+        rejected(
+            DETAIL.replace(" 352   4 ", " 352 "), "expected a row of -X such as .*then 4 values", 3
+        )
 
     @pytest.mark.parametrize(
         ("order", "message", "line"),
@@ -331,7 +333,7 @@ class TestWithoutHeading:
         ],
     )
     def test_rows_that_disagree(self, rows: str) -> None:
-        rejected(rows, "expected a row of .*, as the first one is", 2)
+        rejected(rows, "expected a row such as", 2)
 
 
 @pytest.mark.parametrize("heading", ["", "Address Kbytes RSS Dirty Mode Mapping\n"])

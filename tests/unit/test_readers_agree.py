@@ -273,7 +273,7 @@ class TestSums:
             return
         parts = list(ColumnReader(SMAPS).columns(cut(text, 5000)))
         assert group_columns(parts) == {"": snapshot.totals()}
-        names: list[GroupName] = ["backing", "sharing", "perms", "pathname"]
+        names: list[GroupName] = ["backing", "sharing", "kind", "perms", "pathname"]
         for by in names:
             found = group_columns(parts, by)
             assert found == snapshot.group_by(by)

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
+from support.paths import FIXTURES
 from support.records import SMALL, mapping
 
 import smapskit
-from smapskit import InconsistencyKind, Note, Snapshot
+from smapskit import InconsistencyKind, MappingKind, Note, Snapshot
 
 
 def test_check_reports_sums_that_differ_from_the_rollup(process_folder: Path) -> None:
@@ -56,6 +57,26 @@ class TestSnapshot:
         assert self.SNAPSHOT.totals() == smapskit.totals(SMALL)
         assert self.SNAPSHOT.shared_rss() == 2
         assert self.SNAPSHOT.group_by("perms") == smapskit.group_by(SMALL, "perms")
+
+    def test_a_part_has_the_kinds_of_the_whole(self) -> None:
+        """An arena is known by the memory after it, .bss by the file before it."""
+        whole = smapskit.load(FIXTURES / "all_mapping_kinds" / "smaps.txt")
+        kind_of = {m.start: v for m, v in zip(whole, whole.kinds(), strict=True)}
+        parts = [whole.filter(lambda m: m.perms.write), whole.anonymous(), whole[1:40:3]]
+        parts += [parts[0].anonymous(), parts[0][1:]]
+        for part in parts:
+            verdicts = [kind_of[mapping.start] for mapping in part]
+            assert list(part.kinds()) == smapskit.kinds(part) == verdicts
+            assert part.to_frame()["kind"].tolist() == [v.kind for v in verdicts]
+            assert part.to_frame()["kind_source"].tolist() == [v.source for v in verdicts]
+            assert set(part.group_by("kind")) == {v.kind for v in verdicts}
+        assert MappingKind.MALLOC_ARENA in parts[0].group_by("kind")
+        assert MappingKind.MALLOC_ARENA not in smapskit.group_by(parts[0].mappings, "kind")
+
+    def test_kinds_are_those_of_replaced_mappings(self) -> None:
+        part = attrs.evolve(self.SNAPSHOT[1:], mappings=SMALL[:1])
+        assert part.kinds() == tuple(smapskit.kinds(SMALL[:1]))
+        assert Snapshot(()).kinds() == self.SNAPSHOT[:0].kinds() == ()
 
     def test_equal_are_pid_command_and_mappings(self) -> None:
         time = datetime(2026, 1, 1, tzinfo=UTC)

@@ -73,7 +73,7 @@ def test_shared_is_the_permission_not_how_many_map_it() -> None:
 class TestSharedRss:
     """The sums of records, of groups, of columns and of sums agree."""
 
-    @pytest.mark.parametrize("by", ["backing", "sharing", "perms", "pathname"])
+    @pytest.mark.parametrize("by", ["backing", "sharing", "kind", "perms", "pathname"])
     def test_of_groups(self, process_folder: Path, by: GroupName) -> None:
         text = (process_folder / "smaps.txt").read_bytes()
         snapshot = smapskit.parse_smaps(text)
@@ -119,5 +119,7 @@ class TestGroups:
         assert {group: total.count for group, total in found.items()} == {True: 2, False: 2}
 
     def test_by_an_unknown_name(self) -> None:
-        with pytest.raises(ValueError, match="expected one of backing, sharing, perms, pathname"):
+        with pytest.raises(
+            ValueError, match="expected one of backing, sharing, kind, perms, pathname"
+        ):
             smapskit.group_by(SMALL, "colour")  # type: ignore[call-overload]

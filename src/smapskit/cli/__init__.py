@@ -13,8 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-_COMMANDS = ("diff", "record", "plot", "pages", "--completion")
-"""The first words that name a command; each is a module, imported when it is needed."""
+from smapskit.cli.commands import COMMANDS
 
 
 def run() -> None:
@@ -81,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words and words[0] in _COMMANDS:
-        command = importlib.import_module(f"smapskit.cli.{words[0].removeprefix('--')}")
+    if words and words[0] in COMMANDS:
+        command = importlib.import_module(f"smapskit.cli.{COMMANDS[words[0]]}")
         return int(command.run(words[1:]))
     if "--all" in words:
         from smapskit.cli import system  # noqa: PLC0415
@@ -90,9 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return system.run(words)
     from smapskit.cli import fast_table  # noqa: PLC0415
 
-    status = fast_table.run(words)
-    if status is not None:
-        return status
+    done = fast_table.run(words)
+    if done is not None:
+        return done
     from smapskit.cli import show  # noqa: PLC0415
 
     return show.run(words)

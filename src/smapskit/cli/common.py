@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import math
 import os
 import re
 import sys
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, NoReturn, TextIO
 
+from smapskit.cli.commands import COMMANDS
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.table import process_line
 from smapskit.model.snapshot import Snapshot
 from smapskit.sources import captures, process, procfs
+from smapskit.text import parse_size
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
+    from smapskit.sources.system import Progress
+
 FAILURE = 1
 NOT_FOUND = 42
 _MAX_PID = 2**31 - 1
+_OPTIONS = ("--help", "--version", "--all")
+_PIDS = re.compile(r"(?:[A-Za-z]\w* )?([0-9]{1,10}(?:[ ,\n]+[0-9]{1,10})*)[ \n]*")
+"""A command with its PID, or several PIDs, as one word."""
+_PROGRAM = re.compile(r"[^\W\d][\w.+@:-]*")
+_IS_PATH = re.compile(r"/|\.[A-Za-z]+[0-9]?\Z")
+"""What only the name of a file has: a folder, a suffix such as .txt or .bz2."""
 _MAX_SECONDS = 10**9  # 31 years; the clock's functions end at 292
 
 
@@ -30,9 +42,12 @@ class Parser(argparse.ArgumentParser):
     """An argument parser with the exit status of pmap for a usage error."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the error, and exit."""
-        self.print_usage(sys.stderr)
-        self.exit(FAILURE, f"{self.prog}: {escape_unprintable(message)}\n")
+        """Print the error, as one line, and exit."""
+        unknown = re.match(r"unrecognized arguments: ([^\s=]+)", message)
+        option = unknown[1] if unknown else ""
+        similar = _similar(option, self._option_string_actions)
+        advice = f"did you mean {similar}?" if similar else f"see {self.prog} --help"
+        self.exit(FAILURE, f"{self.prog}: {escape_unprintable(message)}; {advice}\n")
 
     def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
         # The method of argparse ignores errors: help that was not printed would exit with status 0.
@@ -66,7 +81,33 @@ def seconds(text: str) -> float:
 
 def _start(text: str) -> str:
     """Return the beginning of an argument, quoted."""
-    return ascii(text if len(text) <= 20 else f"{text[:20]}...")  # noqa: PLR2004
+    return repr(text if len(text) <= 20 else f"{text[:20]}...")  # noqa: PLR2004
+
+
+def advice_for(word: str, command: str) -> str:
+    """
+    Return what may have been meant by a word that is neither a PID nor a file; "" if unknown.
+
+    Args:
+        word: given as an operand.
+        command: what comes before an operand.
+    """
+    if pids := _PIDS.fullmatch(word):
+        return f"; try {command} {' '.join(pids[1].replace(',', ' ').split())}"
+    if f"--{word}" in _OPTIONS:
+        return f"; try smapskit --{word}"
+    if similar := _similar(word, COMMANDS):
+        return f"; did you mean smapskit {similar}?"
+    if not word.strip():
+        return "; pidof prints nothing for a program that is not running"
+    return f"; try {command} $(pidof {word})" if _PROGRAM.fullmatch(word) else ""
+
+
+def _similar(word: str, words: Iterable[str]) -> str | None:
+    """Return the most similar of some words, if one is similar."""
+    from difflib import get_close_matches  # noqa: PLC0415  slow to import
+
+    return next(iter(get_close_matches(word, words, 1, 0.75)), None)
 
 
 class OperandReader:
@@ -78,26 +119,36 @@ class OperandReader:
         names_denied: print the line with pid and command also of a process that may not be
             read, before the error, as pmap does.
         limit: as in `smapskit.load`.
+        strict: as in `smapskit.load`.
+        command: what comes before an operand, for messages.
     """
 
     def __init__(
-        self, operands: Sequence[str], *, names_denied: bool = False, limit: int | None = None
+        self,
+        operands: Sequence[str],
+        *,
+        names_denied: bool = False,
+        limit: int | None = None,
+        strict: bool = True,
+        command: str = "smapskit",
     ) -> None:
         self.operands = operands
         self.names_denied = names_denied
         self.limit = limit
+        self.strict = strict
+        self.command = command
         self.status = 0
 
     def snapshots(self, layout: LayoutName | Collection[str]) -> Iterator[Snapshot]:
         """Yield the snapshots of each operand that can be read."""
         for word in self.operands:
             try:
-                snapshots = read_operand(word, layout, self.limit)
+                snapshots = read_operand(word, layout, self.limit, strict=self.strict)
             except (SmapskitError, OSError) as error:
                 self.status |= exit_status(error)
                 if self.names_denied and isinstance(error, AccessDenied):
                     _name_process(word)
-                print_error(error)
+                print_error(_operand_error(word, error, self.command))
                 continue
             except MemoryError:
                 self.status |= FAILURE
@@ -109,6 +160,18 @@ class OperandReader:
                 yield snapshot
 
 
+def _operand_error(word: str, error: Exception, command: str) -> Exception:
+    """Return the error to print for an operand that could not be read."""
+    if isinstance(error, FileNotFoundError) and not _IS_PATH.search(word):
+        name = word if word.strip() else "an empty word"
+        return SmapskitError(f"neither a PID nor a file: {name}{advice_for(word, command)}")
+    if isinstance(error, IsADirectoryError):
+        has_smaps = os.path.exists(os.path.join(word, "smaps"))  # noqa: PTH110, PTH118
+        files = os.path.join(word, "smaps" if has_smaps else "*")  # noqa: PTH118  a pattern
+        return SmapskitError(f"{word} is a folder; try {command} {files}")
+    return error
+
+
 def _name_process(word: str) -> None:
     pid = pid_of(word)
     if pid is not None:
@@ -117,13 +180,19 @@ def _name_process(word: str) -> None:
 
 
 def read_operand(
-    operand: str, layout: LayoutName | Collection[str], limit: int | None = None
+    operand: str,
+    layout: LayoutName | Collection[str],
+    limit: int | None = None,
+    *,
+    strict: bool = True,
 ) -> list[Snapshot]:
     """Return the snapshots of one operand: a process, or the processes of a capture."""
     pid = pid_of(operand)
     if pid is None:
+        if not operand.strip():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), operand)
         source: str | IO[bytes] = sys.stdin.buffer if operand == "-" else operand
-        return captures.load_all(source, limit=limit)
+        return captures.load_all(source, limit=limit, strict=strict)
     # The short and the device table need no counters, for which the kernel walks page tables.
     read = process.read_maps if layout in ("short", "device") else process.read
     return [read(pid)]
@@ -140,16 +209,35 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_lenient(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--lenient`."""
+    parser.add_argument(
+        "--lenient",
+        action="store_true",
+        help="read captures with a truncated record or with totals that are not the sums of their "
+        "rows: print a note instead of an error",
+    )
+
+
 def _bytes(text: str) -> int:
-    size = re.fullmatch(r"([0-9]{1,15})([kKMGT]?)", text)
-    if size is None or int(size[1]) == 0:
-        msg = f"expected a number of bytes like 512M, got {text[:40]!a}"
-        raise argparse.ArgumentTypeError(msg)
-    return int(size[1]) << 10 * "_KMGT".index(size[2].upper() or "_")
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if size == 0:
+        raise argparse.ArgumentTypeError("expected a size like 512M, got 0")
+    return size
 
 
 def pid_of(operand: str) -> int | None:
-    """Return the process that an operand names, by number or as /proc/PID; None for a capture."""
+    """
+    Return the process that an operand names; None for a capture.
+
+    Args:
+        operand: a number, /proc/NUMBER or /proc/self, or the file smaps in one of these folders.
+    """
+    if operand.rstrip("/").removesuffix("/smaps") == "/proc/self":
+        return os.getpid()
     digits = _number(operand)
     # The length first: int() rejects thousands of digits.
     if digits is None or len(digits) > len(str(_MAX_PID)) or int(digits) > _MAX_PID:
@@ -158,8 +246,10 @@ def pid_of(operand: str) -> int | None:
 
 
 def _number(operand: str) -> str | None:
-    """Return the digits of NUMBER or /proc/NUMBER, without leading zeros; None for others."""
-    word = operand.removeprefix("/proc/").rstrip("/")
+    """Return the digits of the number in an operand, without leading zeros; None for others."""
+    word = operand.rstrip("/")
+    if word.startswith("/proc/"):
+        word = word.removeprefix("/proc/").removesuffix("/smaps")
     return word.lstrip("0") or "0" if word.isascii() and word.isdigit() else None
 
 
@@ -197,3 +287,25 @@ def discard(stream: TextIO) -> None:
 def exit_status(error: Exception) -> int:
     """Return the exit status for an error."""
     return NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE
+
+
+def unreadable_reasons(unreadable: Mapping[int, str]) -> Counter[str]:
+    """Return the number of processes by the reason, without its pid, why they were not read."""
+    return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
+
+
+@contextmanager
+def show_progress() -> Iterator[Progress | None]:
+    """Show progress on a terminal after a second."""
+    try:
+        from tqdm import tqdm  # noqa: PLC0415  an extra
+    except ImportError:
+        yield None
+        return
+    with tqdm(unit=" processes", delay=1, leave=False, disable=not sys.stderr.isatty()) as bar:
+
+        def show(number: int, count: int) -> None:
+            bar.total = count
+            bar.update(number - bar.n)
+
+        yield show

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Sequence
 
-from smapskit.cli import diff, pages, plot, record, show, system
+from smapskit.cli import show, system
+from smapskit.cli.commands import COMMANDS
 from smapskit.cli.common import FAILURE, print_error
 from smapskit.errors import SmapskitError
 
@@ -39,11 +41,10 @@ def run(words: Sequence[str]) -> int:
 
 
 def _parsers() -> dict[str, argparse.ArgumentParser]:
+    named = [name for name in COMMANDS if name.isalpha()]
+    modules = {name: importlib.import_module(f"smapskit.cli.{COMMANDS[name]}") for name in named}
     return {
-        "diff": diff.build_parser(),
-        "record": record.build_parser(),
-        "plot": plot.build_parser(),
-        "pages": pages.build_parser(),
+        **{name: module.build_parser() for name, module in modules.items()},
         "--all": system.build_parser(),
         "": show.build_parser(),
     }
@@ -84,5 +85,6 @@ def _fish() -> str:
                 choices = f" -xa '{' '.join(map(str, action.choices))}'" if action.choices else ""
                 line = f"complete -c smapskit -n '{condition}' {' '.join(words)}"
                 lines.append(f"{line} -d '{description}'{choices}")
-    lines.append("complete -c smapskit -n __fish_use_subcommand -a 'diff record plot pages'")
+    commands = " ".join(name for name in COMMANDS if name.isalpha())
+    lines.append(f"complete -c smapskit -n __fish_use_subcommand -a '{commands}'")
     return "\n".join(lines) + "\n"

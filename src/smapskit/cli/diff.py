@@ -6,7 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from smapskit.cli.common import FAILURE, OperandReader, Parser, add_limit, operand, print_error
+from smapskit.cli.common import (
+    FAILURE,
+    OperandReader,
+    Parser,
+    add_lenient,
+    add_limit,
+    operand,
+    print_error,
+)
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
 from smapskit.views.tables import format_difference
@@ -15,7 +23,12 @@ from smapskit.views.tables import format_difference
 def run(words: Sequence[str]) -> int:
     """Print the difference of two captures or processes."""
     options = build_parser().parse_args(words)
-    reader = OperandReader([options.before, options.after], limit=options.limit)
+    reader = OperandReader(
+        [options.before, options.after],
+        limit=options.limit,
+        strict=not options.lenient,
+        command="smapskit diff ...",
+    )
     snapshots = list(reader.snapshots("extended"))
     if reader.status:
         return reader.status
@@ -40,4 +53,5 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("after", metavar="AFTER", type=operand, help="a PID or a CAPTURE")
     add_limit(parser)
+    add_lenient(parser)
     return parser

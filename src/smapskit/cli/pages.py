@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,7 @@ from smapskit.model.residency import Residency
 from smapskit.model.working_set import WARNING
 from smapskit.sources import outfile
 from smapskit.sources.pages.cache import read_residency
-from smapskit.sources.pages.read import NOT_REQUESTED, read_pages
+from smapskit.sources.pages.read import read_pages
 from smapskit.sources.pages.working_set import working_set
 from smapskit.views import page_tables
 
@@ -50,8 +49,7 @@ def run(words: Sequence[str]) -> int:
     for pages in processes:
         _print_notes(pages)
     for residency in files:
-        for reason, count in Counter(residency.unknown.values()).items():
-            print_message(f"{residency.path}: {count} values are not known: {reason}")
+        _print_unknown(residency.path, residency.unknown)
     if options.output and (processes or files):
         status |= _draw(options.output, processes, files)
     elif options.json:
@@ -117,11 +115,15 @@ def _measure(pid: int, duration: float) -> None:
 def _print_notes(pages: Pages) -> None:
     for note in pages.notes:
         print_message(f"process {pages.pid}: {note}")
-    shown = {name: pages.unknown.get(name) for name in page_tables.SHOWN}
-    for reason in dict.fromkeys(shown.values()):
-        if reason is not None and reason != NOT_REQUESTED:
-            names = ", ".join(name for name, why in shown.items() if why == reason)
-            print_message(f"process {pages.pid}: not known: {names}: {reason}")
+    shown = {name: pages.unknown[name] for name in page_tables.SHOWN if name in pages.unknown}
+    _print_unknown(f"process {pages.pid}", shown)
+
+
+def _print_unknown(name: str, unknown: Mapping[str, str]) -> None:
+    """Print one line for each reason, with the values that are not known."""
+    for reason in dict.fromkeys(unknown.values()):
+        values = ", ".join(value for value, why in unknown.items() if why == reason)
+        print_message(f"{name}: not known: {values}: {reason}")
 
 
 def _print_tables(processes: Sequence[Pages], files: Sequence[Residency], width: int) -> None:

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import get_args
 
 from smapskit.cli.common import (
     FAILURE,
     Parser,
+    advice_for,
     exit_status,
     operand,
     pid_of,
@@ -20,6 +22,7 @@ from smapskit.cli.common import (
     seconds,
 )
 from smapskit.errors import SmapskitError
+from smapskit.model.totals import GroupName
 from smapskit.sources import recording
 
 _SUFFIX_OF_PAGES = ".npz"
@@ -31,7 +34,11 @@ def run(words: Sequence[str]) -> int:
     command = list(words[len(_without_command(words)) + 1 :])
     pid = None if options.pid is None else pid_of(options.pid)
     if (pid is None) == (not command):
-        print_error(SmapskitError("expected either one PID or -- and a COMMAND"))
+        expected = "expected either one PID or -- and a COMMAND"
+        if options.pid is not None and pid is None:
+            advice = advice_for(options.pid, "smapskit record -o FILE")
+            expected = f"{expected}, got {options.pid}{advice}"
+        print_error(SmapskitError(expected))
         return FAILURE
     problem = _check_pages(options)
     if problem:
@@ -73,6 +80,7 @@ def _record_pages(options: argparse.Namespace, pid: int | None, command: Sequenc
                 options.mapping,
                 options.interval,
                 options.duration,
+                require_mapping=child is None,
                 path=options.output,
                 overwrite=options.force,
                 on_sample=count,
@@ -165,7 +173,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("-f", "--force", action="store_true", help="replace an existing FILE")
     parser.add_argument(
         "--by",
-        choices=("backing", "sharing", "perms", "pathname", "mapping"),
+        choices=(*get_args(GroupName), "mapping"),
         help="one row per group and sample; mapping: one row per mapping",
     )
     parser.add_argument(

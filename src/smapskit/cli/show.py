@@ -7,8 +7,17 @@ import os
 import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from typing import get_args
 
-from smapskit.cli.common import FAILURE, OperandReader, Parser, add_limit, operand, print_error
+from smapskit.cli.common import (
+    FAILURE,
+    OperandReader,
+    Parser,
+    add_lenient,
+    add_limit,
+    operand,
+    print_error,
+)
 from smapskit.errors import SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.rcfile import default_rc, parse_rc
@@ -47,12 +56,16 @@ def run(words: Sequence[str]) -> int:
             layout = config.columns
             options.show_path ^= config.show_path
     except (SmapskitError, OSError) as error:
+        if isinstance(error, FileNotFoundError) and options.rc:
+            error.add_note("-n creates it" if options.rc == _DEFAULT_RC else "-N FILE creates one")
         print_error(error)
         return FAILURE
     if not options.operands:
-        parser.error("expected a PID or the name of a CAPTURE")
+        parser.error("expected a PID or the name of a CAPTURE, as in smapskit $(pidof NAME)")
     is_table = not (options.json or options.csv or options.by)
-    reader = OperandReader(options.operands, names_denied=is_table, limit=options.limit)
+    reader = OperandReader(
+        options.operands, names_denied=is_table, limit=options.limit, strict=not options.lenient
+    )
     for text in _texts(options, layout, reader):
         sys.stdout.write(text)
     sys.stdout.flush()
@@ -114,6 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
         usage="python -m smapskit [options] PID|CAPTURE ...\n"
         "       python -m smapskit --all [--by GROUP] [--sort VALUE]\n"
         "       python -m smapskit diff BEFORE AFTER\n"
+        "       python -m smapskit explain PID|CAPTURE|RECORDING\n"
         "       python -m smapskit record -o FILE PID | -- COMMAND ...\n"
         "       python -m smapskit plot FILE [-o PICTURE]\n"
         "       python -m smapskit pages PID|FILE ...",
@@ -180,7 +194,7 @@ def build_parser() -> argparse.ArgumentParser:
     other = parser.add_argument_group("other output")
     other.add_argument(
         "--by",
-        choices=("backing", "sharing", "perms", "pathname"),
+        choices=get_args(GroupName),
         help="one row per group of mappings, with sums, the largest RSS first",
     )
     formats = other.add_mutually_exclusive_group()
@@ -195,6 +209,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="one row per mapping (with --by: per group), for a spreadsheet",
     )
     add_limit(parser)
+    add_lenient(parser)
     parser.add_argument(
         "--completion",
         choices=("bash", "zsh", "fish"),
@@ -212,6 +227,6 @@ def _range(text: str) -> tuple[int, int]:
     except ValueError:
         first = last = -1
     if not 0 <= first <= last <= _MAX_ADDRESS or not text:
-        msg = f"expected hex addresses LOW[,HIGH], got {text!a:.60}"
+        msg = f"expected hex addresses LOW[,HIGH], got {text!r:.60}"
         raise argparse.ArgumentTypeError(msg)
     return first, last

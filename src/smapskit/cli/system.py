@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from typing import get_args
 
-from smapskit.cli.common import FAILURE, Parser, print_error, print_message
+from smapskit.cli.common import (
+    FAILURE,
+    Parser,
+    print_error,
+    print_message,
+    show_progress,
+    unreadable_reasons,
+)
 from smapskit.errors import SmapskitError
-from smapskit.sources.system import Progress, SystemUsage, read_system
+from smapskit.model.totals import GroupName
+from smapskit.sources.system import SystemUsage, read_system
 from smapskit.views import exports
 from smapskit.views.columns import OF_PROCESSES
 from smapskit.views.tables import format_processes, format_system_groups
@@ -20,7 +26,7 @@ def run(words: Sequence[str]) -> int:
     """Print the table."""
     options = build_parser().parse_args(words)
     try:
-        with _progress() as progress:
+        with show_progress() as progress:
             usage = read_system(options.by, progress=progress)
     except (SmapskitError, OSError) as error:
         print_error(error)
@@ -36,7 +42,7 @@ def run(words: Sequence[str]) -> int:
     else:
         sys.stdout.write(format_processes(processes, options.sort))
     sys.stdout.flush()
-    for reason, count in _reasons(usage.unreadable).items():
+    for reason, count in unreadable_reasons(usage.unreadable).items():
         print_message(f"{count} more could not be read ({reason})")
     return 0
 
@@ -50,11 +56,6 @@ def _rows(usage: SystemUsage, by: str | None, sort: str) -> list[exports.SystemR
     return sorted(rows, key=lambda row: getattr(row[1], sort) or 0, reverse=True)
 
 
-def _reasons(unreadable: Mapping[int, str]) -> Counter[str]:
-    """Return the number of processes by the reason, without its pid, why they were not read."""
-    return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
-
-
 def build_parser() -> Parser:
     """Build the parser of the options."""
     parser = Parser(
@@ -66,9 +67,7 @@ def build_parser() -> Parser:
         "of each library; shared pages count once, by PSS.",
     )
     parser.add_argument("--all", action="store_true", help="all processes that this user may read")
-    parser.add_argument(
-        "--by", choices=("backing", "sharing", "perms", "pathname"), help="one row per group"
-    )
+    parser.add_argument("--by", choices=get_args(GroupName), help="one row per group")
     parser.add_argument(
         "--sort",
         choices=OF_PROCESSES,
@@ -81,20 +80,3 @@ def build_parser() -> Parser:
     )
     formats.add_argument("--csv", action="store_true", help="for a spreadsheet")
     return parser
-
-
-@contextmanager
-def _progress() -> Iterator[Progress | None]:
-    """Show progress on a terminal after a second."""
-    try:
-        from tqdm import tqdm  # noqa: PLC0415  an extra
-    except ImportError:
-        yield None
-        return
-    with tqdm(unit=" processes", delay=1, leave=False, disable=not sys.stderr.isatty()) as bar:
-
-        def show(number: int, count: int) -> None:
-            bar.total = count
-            bar.update(number - bar.n)
-
-        yield show

@@ -21,6 +21,12 @@ PMAP_STACK = "[ stack ]"
 """The word that pmap prints for the main thread's stack."""
 PMAP_SHM = "[ shmid="
 """How pmap's word for System V shared memory begins."""
+PMAP_ZERO = "zero (deleted)"
+"""The last part of /dev/zero (deleted), the kernel's name for shared anonymous memory."""
+
+# procps translates its words. Some translations are padded with blanks.
+_ANON = r"\[ *(anon|anôn|анон|匿名|vô danh) *\]"
+_STACK = r"\[ +(stack|pilha|pile|pila|stos|стек|栈|ngăn xếp|stivă) *\]"
 
 # Page sizes up to this are base pages of some architecture (4, 8, 16, 64, 256 kB).
 _LARGEST_BASE_PAGE_KB = 256
@@ -96,23 +102,29 @@ NAME_RULES = (
         "shared anonymous memory, named by prctl (6.2 and later)",
     ),
     NameRule(
-        r"\[ anon \]",
+        _ANON,
         Backing.ANONYMOUS,
-        "[ anon ]",
-        "pmap's word for any mapping without a path; the vdso and similar pages are never "
-        "writable, and a driver's pages without a path are shared",
+        "[ anon ], [anon], [ анон ]",
+        "pmap's word for any mapping without a path, of toybox, and in another language; the vdso "
+        "and similar pages are never writable, and a driver's pages without a path are shared",
         shared=False,
         writable=True,
     ),
-    NameRule(r"\[ stack \]", Backing.ANONYMOUS, "[ stack ]", "pmap's word for the stack"),
+    NameRule(
+        _STACK,
+        Backing.ANONYMOUS,
+        "[ stack ], [ pilha ]",
+        "pmap's word for the stack, and in another language",
+    ),
     NameRule(
         r"\[ shmid=.*", Backing.SHMEM, "[ shmid=0x2a ]", "pmap's word for System V shared memory"
     ),
     NameRule(
-        r"\[ .*",
+        rf"\[ .*|{_ANON}",
         None,
-        "[ anon ]",
-        "pmap's word for a read-only or shared mapping without a path: the vdso as well",
+        "[ anon ], [anon], [ mot ]",
+        "pmap's word for a read-only or shared mapping without a path: the vdso as well; any "
+        "unknown word of pmap",
     ),
     NameRule(
         r"\[.*\]",
@@ -135,9 +147,16 @@ NAME_RULES = (
         shared=False,
     ),
     NameRule(
+        re.escape(PMAP_ZERO),
+        Backing.SHMEM,
+        PMAP_ZERO,
+        "the last part of a path in a pmap row: /dev/zero (deleted) in practice; noted",
+        shared=True,
+    ),
+    NameRule(
         r"zero( \(deleted\))?",
         None,
-        "zero (deleted)",
+        "zero, zero (deleted)",
         "the last part of a path in a pmap row: /dev/zero or any file called zero",
     ),
     NameRule(
@@ -154,22 +173,27 @@ NAME_RULES = (
         r"/dev/shm/.*", Backing.SHMEM, "/dev/shm/NAME", "POSIX shared memory", only_major_0=True
     ),
     NameRule(r"/dev/ashmem/.*", Backing.SHMEM, "/dev/ashmem/NAME", "Android's ashmem"),
-    NameRule(r"/dev/ashmem", Backing.SHMEM, "/dev/ashmem", "Android's ashmem, without a name"),
     NameRule(
-        r"/dev/__properties__/.*",
+        r"/dev/ashmem|(/dev/)?ashmem \(deleted\)",
         Backing.SHMEM,
-        "/dev/__properties__/NAME",
+        "/dev/ashmem, /dev/ashmem (deleted)",
+        "Android's ashmem, without a name",
+    ),
+    NameRule(
+        r"/dev/__properties__(/.*| \(deleted\))?|__properties__ \(deleted\)",
+        Backing.SHMEM,
+        "/dev/__properties__/NAME, /dev/__properties__ (deleted)",
         "Android's property files, on a tmpfs",
     ),
     NameRule(
-        r"/drm mm object.*",
+        r"/?drm mm object.*|/?i915 \(deleted\)",
         Backing.SHMEM,
-        "/drm mm object (deleted)",
-        "graphics memory",
+        "/drm mm object (deleted), /i915 (deleted)",
+        "graphics memory, in a tmpfs of the kernel",
         only_major_0=True,
     ),
     NameRule(
-        r"/anon_hugepage.*",
+        r"/anon_hugepage.*|anon_hugepage \(deleted\)",
         Backing.HUGETLB,
         "/anon_hugepage (deleted)",
         "MAP_ANONYMOUS|MAP_HUGETLB",
@@ -177,10 +201,17 @@ NAME_RULES = (
     ),
     NameRule(r"/dev/hugepages/.*", Backing.HUGETLB, "/dev/hugepages/NAME", "a hugetlbfs mount"),
     NameRule(
-        r"/\[aio\].*",
+        r"(.*/)?rtemap_\d+",
+        Backing.HUGETLB,
+        "/mnt/huge/rtemap_12",
+        "memory of DPDK, on a hugetlbfs mount",
+        only_major_0=True,
+    ),
+    NameRule(
+        r"/\[aio\].*|\[aio\] \(deleted\)|/?anon_inode:\[io_uring\]",
         Backing.SPECIAL,
-        "/[aio] (deleted)",
-        "a ring of io_setup(2), pinned by the kernel",
+        "/[aio] (deleted), anon_inode:[io_uring]",
+        "a ring of io_setup(2) or io_uring_setup(2), allocated by the kernel",
         only_major_0=True,
     ),
     NameRule(
@@ -191,6 +222,27 @@ NAME_RULES = (
     ),
     NameRule(r"/dev/(?!shm/).*", Backing.DEVICE, "/dev/dri/card0", "a device file"),
     NameRule(r"/sys/.*", Backing.DEVICE, "/sys/.../resource0", "memory of a PCI device"),
+    NameRule(
+        r"card\d+|renderD\d+|nvidia(\d+|ctl|-uvm)|kfd",
+        None,
+        "card0, renderD128, nvidia0, kfd",
+        "the last part of a path in a pmap row: a graphics device or any file called so",
+    ),
+    NameRule(
+        r"[^/\[]+\]",
+        Backing.ANONYMOUS,
+        "boot.art]",
+        "the end of [anon:dalvik-/system/framework/boot.art], which pmap cuts at the last slash",
+        only_major_0=True,
+        shared=False,
+    ),
+    NameRule(
+        r"[^/\[]+\]",
+        None,
+        "boot.art]",
+        "the end of a name in brackets, which pmap cuts at the last slash",
+        only_major_0=True,
+    ),
     NameRule(r".*", Backing.FILE, "/usr/lib/libc.so.6", "any other path"),
 )
 """What each kind of name implies for the backing; the first row that matches decides."""
@@ -226,27 +278,34 @@ def backing_of(
     Returns:
         None where the source cannot tell: pmap prints `[ anon ]` for the vdso too.
     """
-    if _is_hugetlb(vm_flags, kernel_page_size):
+    is_hugetlb = _is_hugetlb(vm_flags, kernel_page_size)
+    if is_hugetlb:
         return Backing.HUGETLB
     if name.startswith("/") and vm_flags and ("io" in vm_flags or "pf" in vm_flags):
         return Backing.DEVICE
-    return _backing_of_name(name, not device_major, shared, writable)
+    return _backing_of_name(name, not device_major, shared, writable, is_hugetlb is None)
 
 
-def _is_hugetlb(vm_flags: Collection[str] | None, kernel_page_size: int | None) -> bool:
+def _is_hugetlb(vm_flags: Collection[str] | None, kernel_page_size: int | None) -> bool | None:
+    """Return whether the kernel reports pages of the hugetlb pool; None if it does not report."""
     # Flags decide where they are known: the memory of a device (device-dax) may have huge
     # pages too.
     if vm_flags is not None:
         return "ht" in vm_flags
-    return kernel_page_size is not None and kernel_page_size > _LARGEST_BASE_PAGE_KB
+    if kernel_page_size is not None:
+        return kernel_page_size > _LARGEST_BASE_PAGE_KB
+    return None
 
 
 @functools.lru_cache(maxsize=4096)
-def _backing_of_name(name: str, is_major_0: bool, shared: bool, writable: bool) -> Backing | None:
+def _backing_of_name(
+    name: str, is_major_0: bool, shared: bool, writable: bool, may_be_hugetlb: bool
+) -> Backing | None:
     return next(
         rule.backing
         for pattern, rule in _RULES
         if (is_major_0 or not rule.only_major_0)
+        and (may_be_hugetlb or rule.backing is not Backing.HUGETLB)
         and rule.shared in (None, shared)
         and rule.writable in (None, writable)
         and pattern.fullmatch(name)

@@ -82,10 +82,16 @@ class Columns:
 
     def backing(self) -> list[Backing | None]:
         """Return the backing of each mapping, computed once per distinct combination."""
-        backing = Cache(_backing_of_key)
-        return [backing[key] for key in self._backing_keys()]
+        backing = Cache(backing_of_key)
+        return [backing[key] for key in self.classification_keys()]
 
-    def _backing_keys(self) -> Iterator[tuple[Any, ...]]:
+    def classification_keys(self) -> Iterator[tuple[Any, ...]]:
+        """
+        Yield for each mapping the values on which its classification depends.
+
+        They are its name, permissions, device, flags and page size. A process has few distinct
+        combinations.
+        """
         none = [None] * len(self)
         page_sizes: Any = self.values.get("kernel_page_size", none)
         if not isinstance(page_sizes, list):
@@ -94,7 +100,8 @@ class Columns:
         return zip(self.pathname, self.perms, self.device, flags, page_sizes, strict=True)
 
 
-def _backing_of_key(key: tuple[Any, ...]) -> Backing | None:
+def backing_of_key(key: tuple[Any, ...]) -> Backing | None:
+    """Determine the backing of mappings from `Columns.classification_keys`."""
     name, perms, device, flags, page_size = key
     return backing_of(
         name,

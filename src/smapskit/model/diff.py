@@ -95,6 +95,10 @@ class Difference:
     """The changes, sorted by change of RSS, then of size, largest first."""
     unchanged: int
     """Number of mappings that are equal in every field."""
+    before: tuple[Mapping, ...] = attrs.field(default=(), eq=False)
+    """All mappings of the first snapshot: the kind of a mapping depends on its neighbours."""
+    after: tuple[Mapping, ...] = attrs.field(default=(), eq=False)
+    """All mappings of the second snapshot."""
 
     @property
     def added(self) -> tuple[Mapping, ...]:
@@ -154,7 +158,8 @@ def diff(before: Iterable[Mapping], after: Iterable[Mapping]) -> Difference:
     grew, an area that mprotect(2) split.
     """
     groups: dict[Hashable, tuple[list[Mapping], list[Mapping]]] = {}
-    for side, mappings in enumerate((before, after)):
+    sides = tuple(before), tuple(after)
+    for side, mappings in enumerate(sides):
         for mapping in mappings:
             identity = (mapping.pathname, mapping.device, mapping.inode, mapping.perms.shared)
             groups.setdefault(identity, ([], []))[side].append(mapping)
@@ -172,7 +177,7 @@ def diff(before: Iterable[Mapping], after: Iterable[Mapping]) -> Difference:
         rss, size = deltas.get("rss", 0), deltas.get("size", 0)
         return -abs(rss), -abs(size), change.mapping.start
 
-    return Difference(tuple(sorted(changes, key=largest_first)), unchanged)
+    return Difference(tuple(sorted(changes, key=largest_first)), unchanged, *sides)
 
 
 def _overlapping(old: list[Mapping], new: list[Mapping]) -> Iterator[Change]:

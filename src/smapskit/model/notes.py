@@ -36,6 +36,10 @@ class Note(enum.StrEnum):
         "the totals include the processes before this one (a fault of procps up to 4.0.2)"
     )
     TRAILING_TEXT = "text after the totals was ignored"
+    ASSUMED_SHMEM = (
+        "zero (deleted) with permission s was classified as shared memory: the last part of "
+        "/dev/zero (deleted), or of any file with that name"
+    )
     REMARK = "a remark after [ anon ] or [ stack ] was ignored"
     NO_ROWS = "no rows: a kernel thread, or a process that had ended"
     # These three have details: see the functions below.

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import attrs
 
 from smapskit.errors import escape_unprintable
+from smapskit.model import kinds
 from smapskit.model import totals as sums
 from smapskit.model.backing import Backing, Sharing
 from smapskit.model.check import Inconsistency, check
+from smapskit.model.kinds import KindVerdict, MappingKind
 from smapskit.model.mapping import Mapping, Rollup
 from smapskit.model.totals import GroupName, Key, Totals
 from smapskit.text import truncate
@@ -47,6 +49,8 @@ class Snapshot(Sequence[Mapping]):
     """What was unusual: why there are no mappings, what was removed from the text (see Note)."""
     layout: Layout | None = attrs.field(default=None, eq=False)
     """How the text was laid out, so that `format_smaps` can write it again."""
+    _whole: tuple[Mapping, ...] | None = attrs.field(default=None, eq=False)
+    """All mappings of the process, where `mappings` are some: kinds depend on their neighbours."""
 
     def __len__(self) -> int:
         return len(self.mappings)
@@ -60,12 +64,15 @@ class Snapshot(Sequence[Mapping]):
     def __getitem__(self, index: slice) -> Snapshot: ...
     def __getitem__(self, index: int | slice) -> Mapping | Snapshot:
         if isinstance(index, slice):
-            return attrs.evolve(self, mappings=self.mappings[index])
+            return self._part(self.mappings[index])
         return self.mappings[index]
 
     def filter(self, predicate: Callable[[Mapping], object]) -> Snapshot:
         """Return the mappings for which `predicate` returns a true value."""
-        return attrs.evolve(self, mappings=tuple(filter(predicate, self.mappings)))
+        return self._part(tuple(filter(predicate, self.mappings)))
+
+    def _part(self, mappings: tuple[Mapping, ...]) -> Snapshot:
+        return attrs.evolve(self, mappings=mappings, whole=self._whole or self.mappings)
 
     def anonymous(self) -> Snapshot:
         """Return the mappings whose pages belong to no file."""
@@ -95,10 +102,33 @@ class Snapshot(Sequence[Mapping]):
         """Sum the RSS of the mappings with permission `s`: see `smapskit.shared_rss`."""
         return self._totals.shared_rss
 
+    @property
+    def is_part(self) -> bool:
+        """Whether it was made by a filter or a slice: the process may have more mappings."""
+        return self._whole is not None
+
+    @functools.cached_property
+    def _kinds(self) -> tuple[KindVerdict, ...]:
+        whole = self._whole or self.mappings
+        verdicts = dict(zip(map(id, whole), kinds.kinds(whole), strict=True))
+        if not all(id(mapping) in verdicts for mapping in self.mappings):  # by attrs.evolve
+            return tuple(kinds.kinds(self.mappings))
+        return tuple(verdicts[id(mapping)] for mapping in self.mappings)
+
+    def kinds(self) -> tuple[KindVerdict, ...]:
+        """
+        Return the kind of each mapping and how it is known: see `smapskit.kinds`.
+
+        Computed once. A part of a snapshot has the kinds that its mappings have in the whole.
+        """
+        return self._kinds
+
     @overload
     def group_by(self, key: Literal["backing"]) -> dict[Backing | None, Totals]: ...
     @overload
     def group_by(self, key: Literal["sharing"]) -> dict[Sharing, Totals]: ...
+    @overload
+    def group_by(self, key: Literal["kind"]) -> dict[MappingKind, Totals]: ...
     @overload
     def group_by(self, key: Literal["perms", "pathname"]) -> dict[str, Totals]: ...
     @overload
@@ -107,7 +137,7 @@ class Snapshot(Sequence[Mapping]):
     def group_by(self, key: Callable[[Mapping], Key]) -> dict[Key, Totals]: ...
     def group_by(self, key: GroupName | Callable[[Mapping], Any]) -> dict[Any, Totals]:
         """Sum each group of mappings: see `smapskit.group_by`."""
-        return sums.group_by(self.mappings, key)
+        return sums.group_by(self, key)
 
     def to_frame(self, unit: Unit = "kB") -> DataFrame:
         """Return one row per mapping: see `smapskit.views.frames.to_frame`."""

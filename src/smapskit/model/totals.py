@@ -16,6 +16,7 @@ from typing_extensions import TypeVar
 
 from smapskit.model.backing import Backing, Sharing
 from smapskit.model.columns import Columns
+from smapskit.model.kinds import MappingKind, kinds, kinds_of
 from smapskit.model.mapping import COUNTERS, Mapping, Usage, build_mappings, describe_counters
 
 if TYPE_CHECKING:
@@ -23,21 +24,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Key = TypeVar("Key", bound=Hashable, default=Hashable)
-GroupName = Literal["backing", "sharing", "perms", "pathname"]
+GroupName = Literal["backing", "sharing", "kind", "perms", "pathname"]
 
 
 class _Group(NamedTuple):
-    """How a named group is computed from a record and from columns."""
+    """How a named group is computed from the mappings of a process and from their columns."""
 
-    of_mapping: Callable[[Mapping], Any]
-    of_columns: Callable[[Columns], Sequence[Any]]
+    of_mappings: Callable[[Sequence[Mapping]], Sequence[Any]]
+    """Return the group of each mapping."""
+    of_parts: Callable[[Iterable[Columns]], Iterable[tuple[Columns, Sequence[Any]]]]
+    """Yield each part with the group of each row."""
+
+
+def _by_row(of_mapping: Callable[[Mapping], Any], of_columns: Callable[[Columns], Any]) -> _Group:
+    """Return a group that depends on the mapping alone."""
+    return _Group(
+        lambda mappings: [of_mapping(mapping) for mapping in mappings],
+        lambda parts: ((columns, of_columns(columns)) for columns in parts),
+    )
+
+
+def _kinds_of_parts(
+    parts: Iterable[Columns],
+) -> Iterable[tuple[Columns, Sequence[MappingKind]]]:
+    # A kind depends on all mappings of the process: none is known before the last one is read.
+    known = list(parts)
+    return zip(known, kinds_of(known), strict=True)
 
 
 GROUPS: Final[dict[str, _Group]] = {
-    "backing": _Group(lambda mapping: mapping.backing, Columns.backing),
-    "sharing": _Group(lambda mapping: mapping.sharing, Columns.sharing),
-    "perms": _Group(lambda mapping: str(mapping.perms), lambda columns: columns.perms),
-    "pathname": _Group(lambda mapping: mapping.pathname, lambda columns: columns.pathname),
+    "backing": _by_row(lambda mapping: mapping.backing, Columns.backing),
+    "sharing": _by_row(lambda mapping: mapping.sharing, Columns.sharing),
+    "kind": _Group(lambda mappings: [verdict.kind for verdict in kinds(mappings)], _kinds_of_parts),
+    "perms": _by_row(lambda mapping: str(mapping.perms), lambda columns: columns.perms),
+    "pathname": _by_row(lambda mapping: mapping.pathname, lambda columns: columns.pathname),
 }
 """The groups that have a name, one declaration each."""
 
@@ -124,6 +144,8 @@ def group_by(
 @overload
 def group_by(mappings: Iterable[Mapping], key: Literal["sharing"]) -> dict[Sharing, Totals]: ...
 @overload
+def group_by(mappings: Iterable[Mapping], key: Literal["kind"]) -> dict[MappingKind, Totals]: ...
+@overload
 def group_by(
     mappings: Iterable[Mapping], key: Literal["perms", "pathname"]
 ) -> dict[str, Totals]: ...
@@ -139,16 +161,18 @@ def group_by(
 
     Args:
         mappings: any iterable of mappings.
-        key: "backing" (a Backing, None where unknown), "sharing" (a Sharing), "perms" (four
+        key: "backing" (a Backing, None where unknown), "sharing" (a Sharing), "kind" (a
+            MappingKind; of all mappings of one process: see `kinds`), "perms" (four
             characters), "pathname", or a function from a mapping to its group.
 
     Raises:
         ValueError: an unknown group name.
     """
-    group_of = key if callable(key) else _group(key).of_mapping
+    rows = mappings if isinstance(mappings, Sequence) else list(mappings)
+    keys = map(key, rows) if callable(key) else _group(key).of_mappings(rows)
     groups: dict[Any, list[Mapping]] = {}
-    for mapping in mappings:
-        groups.setdefault(group_of(mapping), []).append(mapping)
+    for mapping, group in zip(rows, keys, strict=True):
+        groups.setdefault(group, []).append(mapping)
     return {group: totals(members) for group, members in groups.items()}
 
 
@@ -164,15 +188,14 @@ def group_columns(
             for one group, "".
     """
     if key is None:
-        groups_of: Callable[[Columns], Sequence[Any]] = lambda columns: [""] * len(columns)  # noqa: E731
+        group = _by_row(lambda _: "", lambda columns: [""] * len(columns))
     elif callable(key):
-        function = key
-        groups_of = lambda columns: [function(mapping) for mapping in build_mappings(columns)]  # noqa: E731
+        group = _by_row(key, lambda columns: list(map(key, build_mappings(columns))))
     else:
-        groups_of = _group(key).of_columns
+        group = _group(key)
     builder = _TotalsBuilder()
-    for columns in parts:
-        builder.add(columns, groups_of(columns))
+    for columns, groups in group.of_parts(parts):
+        builder.add(columns, groups)
     return builder.totals()
 
 

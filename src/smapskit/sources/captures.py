@@ -12,18 +12,18 @@ import importlib
 import io
 import os
 import re
-from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError, Unsupported
+from smapskit.formats.foreign import SNIFF_BYTES, error_at_text, foreign_error, reject_binary
 from smapskit.formats.paste import strip_paste_artifacts
-from smapskit.formats.pmap.read import parse_pmaps
-from smapskit.formats.smaps.grammar import FIELD, HEADER
+from smapskit.formats.pmap.read import ROW_EXAMPLE, parse_pmaps
+from smapskit.formats.smaps.grammar import FIELD, HEADER, HEADER_EXAMPLE, ROLLUP_NAME
 from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
-from smapskit.model.mapping import Rollup
+from smapskit.model.mapping import Mapping, Rollup, kernel_fields
 from smapskit.model.snapshot import Snapshot
-from smapskit.text import decode, encode
+from smapskit.text import encode
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -39,8 +39,6 @@ _MAX_PLAIN_BYTES: Final = 4 * 2**30
 """The limit without compression: a pipe may be endless."""
 _BLOCK_SIZE: Final = 1 << 20
 """Bytes per read: read(n) allocates n bytes even if there are fewer."""
-_SNIFF_BYTES: Final = 64 * 1024
-"""The beginning of a text from which its format is detected."""
 
 _COMPRESSIONS: Final = {
     b"\x1f\x8b": "gzip",
@@ -48,14 +46,21 @@ _COMPRESSIONS: Final = {
     b"\xfd7zXZ\0": "lzma",
     b"\x28\xb5\x2f\xfd": "zstd",
 }
-_FOREIGN_FORMATS: Final = (
-    (re.compile(rb"[0-9a-f]+ (?:default|local|bind|prefer|interleave|weighted)\b"), "numa_maps"),
-    (re.compile(rb"[ \t]*virtual[ \t]+shared[ \t]+shared[ \t]+private"), "Android's showmap"),
-    (re.compile(rb"memory map|.*[0-9a-f]{8}'[0-9a-f]{8}"), "a tombstone's memory map"),
-    (re.compile(rb"MemTotal:"), "/proc/meminfo"),
-    (re.compile(rb"Name:\t.*\nUmask:"), "/proc/PID/status"),
+_BLANKS = rb"(?:[ \t]|\xc2\xa0)+"
+_LIKE_PMAP: Final = re.compile(
+    # An address, up to 8 counters, a mode; or the first columns of a heading.
+    rb"(?<![\w'-])[0-9a-f]{8,16}(?:%b(?:[0-9]{1,18}K?|-)){0,8}%b[r-][w-]|\bAddress%b(?:Kbytes|Perm)\b"
+    % (_BLANKS, _BLANKS, _BLANKS)
 )
-"""Formats that are easily mistaken for smaps or pmap: the pattern of a line, and the name."""
+"""Part of a text that was meant to be one of pmap, though it may be malformed."""
+_LIKE_KERNEL: Final = re.compile(rb"[0-9a-f]-[0-9a-f]+ [r-][w-][x-][sp] ")
+"""Part of a header line."""
+_MAX_PREAMBLE_LINES: Final = 6  # /proc/meminfo has some of these fields too, further down
+_NONE_OF: Final = (
+    "none of smaps, smaps_rollup, maps or pmap: expected a line such as "
+    f"'{HEADER_EXAMPLE}' or '{ROW_EXAMPLE}'"
+)
+_FIELDS: Final = kernel_fields(Mapping)
 
 
 def load(source: Source, *, strict: bool = True, limit: int | None = None) -> Snapshot:
@@ -95,7 +100,7 @@ def load_all(source: Source, *, strict: bool = True, limit: int | None = None) -
 
 
 def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Snapshot]:
-    format_ = detect_format(data, source=name)
+    format_ = detect_format(data)
     if format_ == "smaps":
         return parse_smaps_all(data, source=name, strict=strict)
     if format_ == "maps":
@@ -103,7 +108,19 @@ def _snapshots(data: bytes, name: str | None, *, strict: bool = True) -> list[Sn
     if format_ == "smaps_rollup":
         msg = "expected mappings, got smaps_rollup, which contains sums: load_rollup reads it"
         raise ParseError(msg, name)
-    return parse_pmaps(data, source=name, strict=strict)
+    try:
+        return parse_pmaps(data, source=name, strict=strict)
+    except ParseError:
+        if _LIKE_PMAP.search(data):
+            raise
+        raise _none_of(data, name) from None
+
+
+def _none_of(data: bytes, name: str | None) -> ParseError:
+    """Return the error for a text without any line that belongs to a listing."""
+    if foreign := foreign_error(data, name):
+        return foreign
+    return error_at_text(_NONE_OF, data, 0, name)
 
 
 def load_capture_frames(
@@ -113,7 +130,7 @@ def load_capture_frames(
     from smapskit.views import frames  # noqa: PLC0415  loaded where a frame is requested
 
     data, name = _read(source, limit)
-    if detect_format(data, source=name) == "smaps":
+    if detect_format(data) == "smaps":
         return frames.parse_frames(data, unit, source=name, strict=strict)
     return [frames.to_frame(snapshot, unit) for snapshot in _snapshots(data, name, strict=strict)]
 
@@ -137,32 +154,36 @@ def load_rollup_all(
 ) -> list[Rollup]:
     """Read a saved smaps_rollup of one or several processes: see `load_rollup`."""
     data, name = _read(source, limit)
-    return parse_rollup_all(data, source=name, strict=strict)
+    try:
+        return parse_rollup_all(data, source=name, strict=strict)
+    except ParseError:
+        if not data.strip() or _LIKE_KERNEL.search(data) or _LIKE_PMAP.search(data):
+            raise
+        raise _none_of(data, name) from None
 
 
-def detect_format(data: bytes, *, source: str | None = None) -> str:
-    """
-    Return what a text is: "smaps", "smaps_rollup", "maps" or "pmap".
-
-    Raises:
-        ParseError: it is the text of another program, which is named if it is known.
-    """
-    head, _ = strip_paste_artifacts(data[:_SNIFF_BYTES], HEADER)
+def detect_format(data: bytes) -> str:
+    """Return what a text is: "smaps", "smaps_rollup" or "maps", and "pmap" for any other text."""
+    head, _ = strip_paste_artifacts(data[:SNIFF_BYTES], HEADER)
     lines = [line for line in head.split(b"\n") if line.strip()]
-    for line, following in pairwise([*lines, b""]):
-        if header := HEADER.fullmatch(line):
-            if header[7] == b"[rollup]":
-                return "smaps_rollup"
-            return "smaps" if FIELD.fullmatch(following) and not HEADER.match(following) else "maps"
-    for pattern, name in _FOREIGN_FORMATS:
-        if any(pattern.match(line) for line in lines[:20]) or pattern.match(head):
-            msg = f"expected smaps, maps or the output of pmap, got {name}"
-            raise ParseError(msg, source, 1, decode(lines[0]))
+    headers = [number for number, line in enumerate(lines) if HEADER.fullmatch(line)]
+    if headers:
+        first = HEADER.fullmatch(lines[headers[0]])
+        if first and first[7] == ROLLUP_NAME.encode():
+            return "smaps_rollup"
+        after = [lines[number + 1] for number in headers if number + 1 < len(lines)]
+        has_fields = any(map(FIELD.fullmatch, after[:1])) or any(map(_is_known_field, after))
+        return "smaps" if has_fields else "maps"
     if not lines:
         return "smaps"  # of a kernel thread
-    if FIELD.fullmatch(lines[0]) and re.match(rb"[A-Z]", lines[0]):
+    if any(map(_is_known_field, lines[:_MAX_PREAMBLE_LINES])):
         return "smaps"  # truncated at its beginning, which its parser reports
     return "pmap"
+
+
+def _is_known_field(line: bytes) -> bool:
+    field = FIELD.fullmatch(line)
+    return field is not None and field[1].decode() in _FIELDS
 
 
 def _name(source: Source) -> str | None:
@@ -180,9 +201,9 @@ def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
     try:
         if isinstance(source, (str, os.PathLike)):
             with Path(source).open("rb") as file:
-                data = _read_to_end(file, limit)
+                data = _read_to_end(file, limit, rejects_binary=True)
         else:
-            data = _read_to_end(source, limit)
+            data = _read_to_end(source, limit, rejects_binary=True)
     except ParseError as error:
         raise ParseError(error.message, name, error.line_number) from None
     except UnicodeDecodeError as error:  # a file opened as text
@@ -191,7 +212,7 @@ def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
     except OSError as error:
         error.filename = error.filename or name
         raise
-    module = next((m for magic, m in _COMPRESSIONS.items() if data.startswith(magic)), None)
+    module = _compression(data)
     if module is not None:
         limit = MAX_BYTES if limit is None else limit
         data = _decompress(data, module, limit, name)
@@ -199,12 +220,22 @@ def _read(source: Source, limit: int | None) -> tuple[bytes, str | None]:
     if len(data) > max_bytes:
         msg = f"expected a text of at most {max_bytes:,} bytes: limit= (--limit) allows more"
         raise ParseError(msg, name)
+    reject_binary(data, name)
     return data, name
 
 
-def _read_to_end(file: IO[bytes] | IO[str], limit: int | None) -> bytes:
+def _compression(data: bytes) -> str | None:
+    """Return the module that decompresses the data; None if they are not compressed."""
+    return next((name for magic, name in _COMPRESSIONS.items() if data.startswith(magic)), None)
+
+
+def _read_to_end(
+    file: IO[bytes] | IO[str], limit: int | None, *, rejects_binary: bool = False
+) -> bytes:
     """
     Read a file to its end, or a little more than the limit.
+
+    A binary file that is not compressed, such as a large core file, is rejected by its beginning.
 
     Compressed data larger than its text is read too: compression adds less than a block to
     data that it cannot make smaller.
@@ -219,6 +250,8 @@ def _read_to_end(file: IO[bytes] | IO[str], limit: int | None) -> bytes:
             raise BlockingIOError(errno.EAGAIN, msg)
         if not block:
             break
+        if rejects_binary and not blocks and _compression(encode(block)) is None:
+            reject_binary(encode(block))
         blocks.append(block)
         left -= len(block)
     return encode((blocks[0][:0] if blocks else b"").join(blocks))

@@ -21,6 +21,8 @@ KERNEL_THREAD: Final = 0x00200000
 EXITING: Final = 0x00000004
 """PF_EXITING, set before the memory of the process is freed."""
 
+_CAP_SYS_PTRACE: Final = 19
+"""The bit in CapEff of the capability to read any process (linux/capability.h)."""
 _READ_SIZE: Final = 1 << 14
 """More than the kernel returns per read."""
 
@@ -43,6 +45,15 @@ def read_file(pid: int, name: str, proc: str | os.PathLike[str] = PROC) -> bytes
             return file.readall()
     except OSError as error:
         raise_for_oserror(error, pid, name, proc)
+
+
+def read_system_file(name: str, proc: str | os.PathLike[str] = PROC) -> bytes:
+    """Read a file of the machine, such as meminfo; return nothing where it cannot be read."""
+    try:
+        with open(f"{os.fspath(proc)}/{name}", "rb", buffering=0) as file:  # noqa: PTH123
+            return file.readall()
+    except OSError:
+        return b""
 
 
 class ExecDuringRead(ProcessNotFound):
@@ -251,7 +262,7 @@ def raise_for_oserror(
     open files, is raised unchanged, with the name of the file.
     """
     if error.errno in (errno.EACCES, errno.EPERM):
-        msg = f"not permitted to read the {name} of process {pid}: run as its user or as root"
+        msg = f"not permitted to read the {name} of process {pid}: {_how_to_read(pid, proc)}"
         raise AccessDenied(error.errno, msg, pid=pid) from error
     if not os.path.exists(f"{os.fspath(proc)}/self/stat"):  # noqa: PTH110
         raise_no_procfs(proc, error)
@@ -270,6 +281,40 @@ def raise_for_oserror(
             f" visible to this user: {escape_unprintable(os.fspath(proc))} is mounted with hidepid"
         )
     raise ProcessNotFound(errno.ESRCH, msg, pid=pid) from error
+
+
+def _how_to_read(pid: int, proc: str | os.PathLike[str]) -> str:
+    """Return what this process lacks that would allow it to read another one."""
+    own, other = _credentials("self", proc), _credentials(pid, proc)
+    user = own.get("Uid")
+    if int(own.get("CapEff", "0"), 16) >> _CAP_SYS_PTRACE & 1:
+        return (
+            "although this user has CAP_SYS_PTRACE, it is in another user namespace, or a security "
+            "module denies it"
+        )
+    if user == "0":
+        return "root lacks CAP_SYS_PTRACE here; in a container, start it with --cap-add SYS_PTRACE"
+    if user is not None and user == other.get("Uid") != other["owner"]:
+        return "it is of this user, but not dumpable (see prctl(2)): run as root"
+    return "run as its user or as root"
+
+
+def _credentials(pid: int | str, proc: str | os.PathLike[str]) -> dict[str, str]:
+    """
+    Return the effective Uid and CapEff of a process, and the owner of its files in /proc.
+
+    The owner is root instead of its user if the process is not dumpable. Empty if there is no
+    such process, or its status is hidden.
+    """
+    try:
+        with open(f"{os.fspath(proc)}/{pid}/status", encoding="utf-8", errors="replace") as file:  # noqa: PTH123
+            owner = str(os.fstat(file.fileno()).st_uid)
+            lines = [line.partition(":") for line in file]
+    except OSError:
+        return {}
+    values = {name: value.split() for name, _, value in lines if name in ("Uid", "CapEff")}
+    ids = {name: words[-1 if name == "CapEff" else 1] for name, words in values.items()}
+    return {"owner": owner, **ids}
 
 
 def raise_no_procfs(proc: str | os.PathLike[str], cause: OSError | None = None) -> NoReturn:

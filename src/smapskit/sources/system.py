@@ -69,7 +69,8 @@ def read_system(
     Read the memory of every process of this machine.
 
     Args:
-        by: also sum groups over all processes, by "backing", "sharing", "perms" or "pathname".
+        by: also sum groups over all processes, by "backing", "sharing", "kind",
+            "perms" or "pathname".
             This takes the kernel about ten times as long.
         proc: where procfs is mounted.
         progress: called after each process.
@@ -93,7 +94,7 @@ def read_system(
         usage = add_totals(list(groups.value.values()))
         processes.append(ProcessUsage(pid, groups.command, usage))
 
-    unreadable = _read_processes(read, proc, progress)
+    unreadable = read_processes(read, proc, progress)
     groups = {key: GroupUsage(len(parts), add_totals(parts)) for key, parts in members.items()}
     return SystemUsage(tuple(processes), groups, unreadable)
 
@@ -130,13 +131,13 @@ def read_system_frame(
             commands[pid] = frame.attrs["command"]
             parts.append(frame)
 
-    unreadable = _read_processes(read, proc, progress)
+    unreadable = read_processes(read, proc, progress)
     frame = frames.concat(parts, unit)
     frame.attrs |= {"commands": commands, "unreadable": unreadable}
     return frame
 
 
-def _read_processes(
+def read_processes(
     read: Callable[[int], object], proc: str | PathLike[str], progress: Progress | None
 ) -> dict[int, str]:
     """Call `read` for each process; return the reason by pid for those that cannot be read."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as MappingOf
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ def to_json(
     documents = [_metadata(snapshot) for snapshot in exported]
     if groups is None:
         for document, snapshot in zip(documents, exported, strict=True):
-            document["mappings"] = [_mapping(mapping) for mapping in snapshot]
+            document["mappings"] = list(_mappings(snapshot))
     else:
         for document, grouped in zip(documents, groups, strict=True):
             document["groups"] = [
@@ -78,11 +78,10 @@ def to_csv(
     extra = list(dict.fromkeys(name for s in exported for mapping in s for name in mapping.extra))
     names = [name for name in MAPPING_FIELDS if name != "extra"]
     position = names.index("pathname") + 1
-    names[position:position] = ["backing", "sharing"]
+    names[position:position] = ["backing", "sharing", "kind", "kind_source"]
     lines = [csv_row(["pid", *names, *map(cell, extra)])]
     for snapshot in exported:
-        for mapping in snapshot:
-            values = _mapping(mapping)
+        for mapping, values in zip(snapshot, _mappings(snapshot), strict=True):
             values["pathname"] = mapping.pathname
             values["vm_flags"] = None if mapping.vm_flags is None else " ".join(mapping.vm_flags)
             row = [values[name] for name in names]
@@ -187,6 +186,14 @@ def _totals(totals: Totals) -> dict[str, Any]:
         "size": totals.size,
         **{name: getattr(totals, name) for name in (*COUNTERS, "dirty", "uss")},
     }
+
+
+def _mappings(snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+    for mapping, verdict in zip(snapshot, snapshot.kinds(), strict=True):
+        values = _mapping(mapping)
+        values["kind"] = verdict.kind
+        values["kind_source"] = verdict.source
+        yield values
 
 
 def _mapping(mapping: Mapping) -> dict[str, Any]:

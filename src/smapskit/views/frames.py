@@ -6,6 +6,7 @@ One row per mapping, one column per attribute of `Mapping`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -18,9 +19,10 @@ from smapskit.formats.smaps.files import SMAPS
 from smapskit.formats.smaps.parse import normalize, parse_smaps_all
 from smapskit.formats.smaps.processes import Expected, process_starts
 from smapskit.formats.smaps.reader import ColumnReader
-from smapskit.model.backing import Backing, Sharing
+from smapskit.model.backing import Backing, Sharing, sharing_of
 from smapskit.model.columns import Cache, Columns
 from smapskit.model.diff import ChangeKind, Difference
+from smapskit.model.kinds import KIND_RULES, KindSource, MappingKind, rules_of
 from smapskit.model.mapping import (
     COUNTERS,
     MAPPING_FIELDS,
@@ -30,13 +32,19 @@ from smapskit.model.mapping import (
     kernel_fields,
     to_columns,
 )
+from smapskit.model.places import Places
 from smapskit.model.snapshot import Snapshot
 
 Unit = Literal["kB", "MiB", "bytes"]
 
 _ADDRESSES: Final = ("start", "end", "offset", "inode")
 _STRINGS: Final = ("perms", "device", "pathname", "vm_flags")
-_CATEGORIES: Final[dict[str, type[StrEnum]]] = {"backing": Backing, "sharing": Sharing}
+_CATEGORIES: Final[dict[str, type[StrEnum]]] = {
+    "backing": Backing,
+    "sharing": Sharing,
+    "kind": MappingKind,
+    "kind_source": KindSource,
+}
 _SIZES: Final = frozenset(
     field.attribute for field in kernel_fields(Mapping).values() if field.unit == "kB"
 ) | {"pmap_dirty"}
@@ -47,7 +55,7 @@ COLUMNS: Final = tuple(
     column
     for name in MAPPING_FIELDS
     if name not in ("extra", *_OPTIONAL)
-    for column in ([name, "backing", "sharing"] if name == "pathname" else [name])
+    for column in ([name, *_CATEGORIES] if name == "pathname" else [name])
 )
 """The columns that every frame has, in order."""
 
@@ -76,12 +84,12 @@ def to_frame(snapshot: Snapshot, unit: Unit = "kB") -> pd.DataFrame:
         Columns by the names of the records' attributes. Addresses, offset and inode are uint64
         (the vsyscall page does not fit int64), other numbers int64; each is the nullable
         UInt64, Int64 or Float64 where a value is missing. A column of sizes is uint64 if one is
-        2**63 bytes or more. `backing` and `sharing` are ordered
+        2**63 bytes or more. `backing`, `sharing`, `kind` and `kind_source` are ordered
         categories; `perms`, `device`, `pathname` and `vm_flags` are strings. Fields without an
         attribute are columns by the kernel's name; `pmap_dirty` exists where a pmap table
         reports it. `attrs` has pid, command, time, source and unit.
     """
-    return from_columns(
+    frame = from_columns(
         [to_columns(snapshot.mappings)],
         unit,
         pid=snapshot.pid,
@@ -89,6 +97,14 @@ def to_frame(snapshot: Snapshot, unit: Unit = "kB") -> pd.DataFrame:
         time=snapshot.time,
         source=snapshot.source,
     )
+    if snapshot.is_part:
+        verdicts = snapshot.kinds()
+        for name, values in (
+            ("kind", [verdict.kind for verdict in verdicts]),
+            ("kind_source", [verdict.source for verdict in verdicts]),
+        ):
+            frame[name] = pd.Categorical(values, dtype=_category(_CATEGORIES[name]))
+    return frame
 
 
 def parse_frame(
@@ -183,7 +199,9 @@ class _FrameBuilder:
         self._parts: dict[str, dict[int, Any]] = {}
         """By column, then by number of the part: a part may lack a column."""
         self._strings = {name: _DictionaryEncoder() for name in _STRINGS}
-        self._categories: dict[str, list[Any]] = {name: [] for name in _CATEGORIES}
+        self._places = Places()
+        self._codes: dict[str, Any] = {}
+        """Numbers of categories, by column; known when all rows are."""
 
     def add(self, columns: Columns) -> None:
         """Append the rows of `columns`."""
@@ -198,11 +216,11 @@ class _FrameBuilder:
         for name, encoder in self._strings.items():
             keys = getattr(columns, name)
             encoder.add([None] * len(columns) if keys is None else keys)
-        self._categories["backing"] += columns.backing()
-        self._categories["sharing"] += columns.sharing()
+        self._places.add(columns)
 
     def frame(self, unit: Unit) -> pd.DataFrame:
         """Return the frame, without attrs."""
+        self._codes = self._category_codes()
         names = [name for name in self._parts if name not in COLUMNS]
         optional = [name for name in _OPTIONAL if name in names]
         extra = [name for name in names if name not in _OPTIONAL]
@@ -212,9 +230,26 @@ class _FrameBuilder:
             copy=False,
         )
 
+    def _category_codes(self) -> dict[str, Any]:
+        """Return the number of each row's category, by column."""
+        places = self._places
+        rules = rules_of(places)
+        backing: dict[Backing | None, int] = {value: at for at, value in enumerate(Backing)}
+        backing[None] = -1
+        sharing = {value: at for at, value in enumerate(Sharing)}
+        kind = {value: at for at, value in enumerate(MappingKind)}
+        source = {value: at for at, value in enumerate(KindSource)}
+        return {
+            "backing": places.of_keys(lambda key: backing[key.backing]),
+            "sharing": places.of_keys(lambda key: sharing[sharing_of(key.perms[3] == "s")]),
+            "kind": np.array([kind[rule.kind] for rule in KIND_RULES])[rules],
+            "kind_source": np.array([source[rule.source] for rule in KIND_RULES])[rules],
+        }
+
     def _column(self, name: str, unit: Unit) -> Any:
         if name in _CATEGORIES:
-            return _categorical(self._categories[name], _CATEGORIES[name])
+            category = _category(_CATEGORIES[name])
+            return pd.Categorical.from_codes(self._codes[name], dtype=category)
         if name in self._strings:
             return self._strings[name].column()
         dtype = np.uint64 if name in _ADDRESSES else np.int64
@@ -274,12 +309,7 @@ def _in_unit(column: Any, unit: Unit) -> Any:
     return column * 1024
 
 
-def _categorical(values: Sequence[Any], enum: type[StrEnum]) -> pd.Categorical:
-    code_of: dict[Any, int] = {value: code for code, value in enumerate(enum)} | {None: -1}
-    codes = np.array([code_of[value] for value in values], dtype=np.int8)
-    return pd.Categorical.from_codes(codes, dtype=_category(enum))
-
-
+@functools.cache
 def _category(values: type[StrEnum]) -> pd.CategoricalDtype:
     return pd.CategoricalDtype([value.value for value in values], ordered=True)
 
@@ -413,7 +443,8 @@ def concat_frames(parts: Sequence[pd.DataFrame], unit: Unit) -> pd.DataFrame:
     frame = pd.concat(parts)
     frame.attrs = {"unit": unit}
     for name, categories in _CATEGORIES.items():
-        frame[name] = frame[name].astype(_category(categories))
+        if name in frame:  # not in frames that were saved by a version without it
+            frame[name] = frame[name].astype(_category(categories))
     return frame
 
 

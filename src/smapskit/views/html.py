@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from smapskit.model.diff import Difference
+from smapskit.model.kinds import MappingKind
 from smapskit.model.mapping import COUNTERS, Mapping
 from smapskit.model.snapshot import Snapshot
 from smapskit.model.totals import Totals
@@ -30,19 +31,28 @@ def snapshot_html(snapshot: Snapshot) -> str:
         )
         if part
     )
-    headings = ["Address", "Perms", "Backing", *(f"{HEADINGS[name]} (kB)" for name in OF_MAPPINGS)]
+    headings = [
+        "Address",
+        "Perms",
+        "Backing",
+        "Kind",
+        *(f"{HEADINGS[name]} (kB)" for name in OF_MAPPINGS),
+    ]
     rows = [
         [
             (f"<code>{m.start:x}</code>", _NUMBER),
             (f"<code>{_escape(str(m.perms))}</code>", _WORD),
             (_escape(m.backing or UNKNOWN), _WORD),
+            (kind, _WORD),
             *((_cell(getattr(m, name)), _NUMBER) for name in OF_MAPPINGS),
             (escape(label(m.pathname)), _WORD),
         ]
-        for m in _head_and_tail(snapshot)
+        for m, kind in _head_and_tail(
+            [(m, v.kind) for m, v in zip(snapshot, snapshot.kinds(), strict=True)]
+        )
     ]
     total = snapshot.totals()
-    footer = [("total", _WORD), ("", _WORD), ("", _WORD)]
+    footer = [("total", _WORD), *[("", _WORD)] * 3]
     footer += [(_cell(getattr(total, name)), _NUMBER) for name in OF_MAPPINGS]
     notes = "".join(f"<div><em>{_escape(note)}</em></div>" for note in snapshot.notes)
     omitted = len(snapshot) - len(rows)
@@ -101,7 +111,7 @@ def _table(
         "<tr>" + "".join(f"<td {how}>{cell}</td>" for cell, how in row) + "</tr>" for row in rows
     ]
     if omitted:
-        lines.insert(_MAX_ROWS // 2, f'<tr><td colspan="9">… {omitted} more …</td></tr>')
+        lines.insert(_MAX_ROWS // 2, f'<tr><td colspan="10">… {omitted} more …</td></tr>')
     last = ""
     if footer is not None:
         cells = "".join(f"<th {how}>{cell}</th>" for cell, how in footer)
@@ -109,10 +119,12 @@ def _table(
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>{last}</table>"
 
 
-def _head_and_tail(snapshot: Snapshot) -> Iterable[Mapping]:
-    if len(snapshot) <= _MAX_ROWS:
-        return snapshot
-    return [*snapshot[: _MAX_ROWS // 2], *snapshot[-_MAX_ROWS // 2 :]]
+def _head_and_tail(
+    mappings: Sequence[tuple[Mapping, MappingKind]],
+) -> Sequence[tuple[Mapping, MappingKind]]:
+    if len(mappings) <= _MAX_ROWS:
+        return mappings
+    return [*mappings[: _MAX_ROWS // 2], *mappings[-_MAX_ROWS // 2 :]]
 
 
 def _cell(value: int | None) -> str:

@@ -38,6 +38,8 @@ class Column(NamedTuple):
     """
     cell: bytes = _NUMBER
     """A pattern with one group, for the text between blanks."""
+    example: str = "4"
+    """A cell, for messages."""
 
     @property
     def is_numeric(self) -> bool:
@@ -56,6 +58,7 @@ COLUMNS: Final = {
                 *("Адреса", "მისამართი", "주 소", "Địa chỉ", "地址"),
             ),
             _ADDRESS,
+            "00007f3f92355000",
         ),
         Column(
             "size",
@@ -64,6 +67,7 @@ COLUMNS: Final = {
                 *("kilo-octets", "Kocteți", "кбайтів", "კბაიტი"),
             ),
             _SIZE,
+            "352",
         ),
         Column("rss", ("RSS",)),
         Column("pss", ("PSS",)),
@@ -92,10 +96,11 @@ COLUMNS: Final = {
                 *("Доступ", "პერმი", "권 한"),
             ),
             rb"([r-][w-][x-](?:[sp-][R-]?)?)",
+            "r----",
         ),
-        Column(RAW_MODE, (), rb"([r-][w-][x-][sp])"),
+        Column(RAW_MODE, (), rb"([r-][w-][x-][sp])", "r--p"),
         # Any mode except a private one of four characters (`r-xp`), the form of the kernel.
-        Column(PADDED_MODE, (), rb"([r-][w-][x-](?:[s-][R-]?|p[R-])?)"),
+        Column(PADDED_MODE, (), rb"([r-][w-][x-](?:[s-][R-]?|p[R-])?)", "r----"),
         Column(
             "offset",
             (
@@ -104,6 +109,7 @@ COLUMNS: Final = {
                 *("Зміщення", "გადაწევა", "오프셋", "偏移量"),
             ),
             _ADDRESS,
+            "0000000000000000",
         ),
         Column(
             "device",
@@ -113,11 +119,13 @@ COLUMNS: Final = {
                 *("Пристрій", "მოწყობილობა", "장 치", "Thiết bị", "设备"),
             ),
             rb"([0-9a-f]{1,8}:[0-9a-f]{1,8})",
+            "0fe:00000",
         ),
         Column(
             "inode",
             ("Inode", "Inodo", "I-węzeł", "Nó-I", "Nod-i", "Inod", "I-노드"),
             rb"([0-9]{1,20})",
+            "260386",
         ),
         Column(
             NAME,
@@ -127,6 +135,7 @@ COLUMNS: Final = {
                 *("Відповідність", "მიბმა", "매 핑", "Ánh xạ"),
             ),
             _NAME,
+            "a.out",
         ),
     )
 }

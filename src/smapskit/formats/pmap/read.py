@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from smapskit.errors import ParseError
 from smapskit.formats import paste
+from smapskit.formats.foreign import reject_solaris
 from smapskit.formats.paste import strip_paste_artifacts
 from smapskit.formats.pmap.dialects import (
     DIALECTS,
@@ -27,15 +28,22 @@ from smapskit.formats.pmap.dialects import (
 )
 from smapskit.formats.pmap.headings import is_heading, split_heading
 from smapskit.formats.pmap.rows import Table, table_of_heading, table_of_row
+from smapskit.model.backing import PMAP_ZERO
 from smapskit.model.mapping import Mapping, kernel_fields
 from smapskit.model.notes import Note, total_differs
 from smapskit.model.snapshot import Snapshot
 from smapskit.text import decode, encode
 
-_EXPECTED_ROW = "expected a row such as '00007f3f92355000    352       4       0 r---- a.out'"
+ROW_EXAMPLE: Final = "00007f3f92355000 352K r---- a.out"
+_EXPECTED_ROW = f"expected a row such as '{ROW_EXAMPLE}'"
 # The beginning of a listing. A row of -X is not matched: its indent belongs to the table.
 _FIRST_ROW = re.compile(
     rb"[0-9]{1,10}:(?:[ \t\r\n]|\Z)|Address[ \t]+Kbytes|[0-9a-f]{8,16}[ \t]+(?:[0-9]|-[ \t])"
+)
+# A line of words, a unit and numbers, such as "kB gesamt 8 4 0": it is not known as a total.
+_LIKE_TOTAL = re.compile(
+    rb"(?=.*(?:[kK][BbOo]?\b|\xd0\xba\xd0\x91))"  # kB, ko, K, and kB in Cyrillic
+    rb"[^0-9:]{2,60}+[0-9]{1,18}K?(?:[ \t]+(?:[0-9]{1,18}K?|-))*[^0-9:]{0,60}"
 )
 _MAX_UINT64 = 2**64 - 1
 _FIELDS = kernel_fields(Mapping)
@@ -80,6 +88,7 @@ def parse_pmaps(
         data, notes = strip_paste_artifacts(encode(text), _FIRST_ROW)
     except ParseError as error:
         raise ParseError(error.message, source, error.line_number) from None
+    reject_solaris(data, source)
     sections = [_Section(source, notes, strict=strict)]
     for number, line in enumerate(data.split(b"\n"), 1):
         section = sections[-1]
@@ -146,9 +155,14 @@ class _Section:
             self._note(Note.COMMAND_SKIPPED)
             return
         else:
-            expected = _EXPECTED_ROW if self._table is None else self._table.expected_row
-            raise self._error(expected, number, line)
+            raise self._error(self._expected(line), number, line)
         self.is_empty = False
+
+    def _expected(self, line: bytes) -> str:
+        """Return the message for a line that is neither a row nor anything around the rows."""
+        if self._rows and _LIKE_TOTAL.fullmatch(line):
+            return "expected totals in English (LC_ALL=C pmap PID), got a total in another language"
+        return _EXPECTED_ROW if self._table is None else self._table.expected_row
 
     def to_snapshot(self, previous_sums: Counter[str]) -> Snapshot:
         """
@@ -168,6 +182,8 @@ class _Section:
             self._check_limits(mappings)
             mappings = self._drop_duplicated_rows(mappings)
             self._notes += self._table.notes
+            if any(mapping.pathname == PMAP_ZERO and mapping.is_shared for mapping in mappings):
+                self._note(Note.ASSUMED_SHMEM)
             if self._total is not None:
                 self._check_totals(*self._total, self._table, mappings, previous_sums)
         return Snapshot(
@@ -180,8 +196,6 @@ class _Section:
         )
 
     def _table_of_heading(self, words: Sequence[str], number: int, line: bytes) -> Table:
-        if re.search(rb"\bMapped File\b", line):
-            raise self._error("expected a Linux pmap's table, got Solaris's", number, line)
         try:
             return table_of_heading(words, line, DIALECTS)
         except ParseError as error:
@@ -245,7 +259,9 @@ class _Section:
                 continue
             if self.strict and Note.ROWS_OMITTED not in self._notes:
                 msg = f"expected rows whose {counter} adds up to {reported}, got {summed}"
-                raise self._error(f"{msg}; strict=False makes this a note", number, line)
+                raise self._error(
+                    f"{msg}; strict=False (--lenient) makes this a note", number, line
+                )
             self._note(total_differs(counter, reported, summed))
 
     def _note(self, note: str) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from smapskit.errors import ParseError
-from smapskit.formats.pmap.columns import MODE, MODES, NAME, PADDED_MODE, row_pattern
+from smapskit.formats.pmap.columns import COLUMNS, MODE, MODES, NAME, PADDED_MODE, row_pattern
 from smapskit.formats.pmap.dialects import (
     DETAIL_TOTAL_LINE,
     DEVICE_TOTAL_LINE,
@@ -73,9 +73,11 @@ class PlainTable:
     @property
     def expected_row(self) -> str:
         """The beginning of an error message for a line that is not a row of this table."""
-        if self.words is not None:
-            return f"expected a row with the columns {' '.join(self.words)}"
-        return f"expected a row of {self.dialect.name}, as the first one is"
+        cells = (
+            "-" if column in self.dialect.unknown else COLUMNS[column].example
+            for column in self.dialect.columns
+        )
+        return f"expected a row such as '{' '.join(cells)}'"
 
     def match(self, line: bytes) -> re.Match[bytes] | None:
         """Match a row; None for a line that no remaining dialect could have printed."""
@@ -180,8 +182,11 @@ class DetailTable:
         self.notes: list[str] = [Note.COLUMNS_UNNAMED] if heading is None else []
         self._names, self._has_flags = field_names(split_heading(heading or b""))
         self._pattern = detail_row(len(self._names) or None)
-        count = f" with {len(self._names)} values after Inode" if self._names else ""
-        self.expected_row = f"expected a row of -X{count}"
+        count = len(self._names) or "several"
+        self.expected_row = (
+            "expected a row of -X such as '7f3f92355000 r--p 00000000 fe:00 260386', "
+            f"then {count} values and a name"
+        )
         # The column of flags ends where its heading ends, unless pasting changed the blanks.
         before_flags = (heading or b"").partition(FLAGS_COLUMN.encode())[0]
         self._flags_end = len(before_flags) + len(FLAGS_COLUMN)

@@ -28,4 +28,5 @@ MAX_FIELD_NAMES: Final = 256
 MAX_INODE: Final = 2**64 - 1
 ROLLUP_NAME: Final = "[rollup]"
 
-EXPECTED_HEADER: Final = "expected a line like '7f00a000-7f00b000 r--p 00000000 fe:00 260386 /path'"
+HEADER_EXAMPLE: Final = "7f00a000-7f00b000 r--p 00000000 fe:00 260386 /path"
+EXPECTED_HEADER: Final = f"expected a line like '{HEADER_EXAMPLE}'"

@@ -41,6 +41,7 @@ from smapskit.model.notes import Note
 from smapskit.text import decode
 
 _LIKE_HEADER = re.compile(rb"[0-9a-fA-F]+-[0-9a-fA-F]+ ")
+_LENIENT = "; strict=False (--lenient) omits this record"
 _SEPARATOR = re.compile(rb"(?:-+|=+)[ \t]*+")
 _MAX_CACHED_LINES: Final = 4096
 _MAX_PREAMBLE_LINES: Final = 5
@@ -212,11 +213,11 @@ class LineParser:
                     self._add(record, field)
                 elif line.strip():
                     self._skip_line(line)
-            except ParseError:
-                is_last = number - first == len(lines) - 1
-                if self.strict or not (is_partial and is_last):
+            except ParseError as error:
+                is_truncated = is_partial and number - first == len(lines) - 1
+                if self.strict or not is_truncated:
                     self.before_error = complete
-                    raise
+                    raise self._with_advice(error, is_truncated=is_truncated) from None
         self._number = first + len(lines) - 1
         if lines:
             self._line = lines[-1]
@@ -405,8 +406,8 @@ class LineParser:
             self._reject_or_note(f"{EXPECTED_HEADER}, got a field: the beginning is truncated")
         elif self.file.has_fields and not is_preamble:
             raise self._error("expected a field such as 'Rss: N kB' or the next header line")
-        elif self._number == 1 and not self.strict:
-            self._note(Note.TRUNCATED)  # the rest of a field, perhaps; the next line decides
+        elif self._number == 1:  # the rest of a line, perhaps; without `strict` the next decides
+            self._reject_or_note(EXPECTED_HEADER)
         else:
             raise self._error(EXPECTED_HEADER)
 
@@ -414,9 +415,14 @@ class LineParser:
         if note not in self.notes:
             self.notes.append(note)
 
+    def _with_advice(self, error: ParseError, *, is_truncated: bool) -> ParseError:
+        if not is_truncated or error.message.endswith(_LENIENT):
+            return error
+        return self._error(f"{error.message}, got a truncated line{_LENIENT}")
+
     def _reject_or_note(self, message: str) -> None:
         if self.strict:
-            raise self._error(message)
+            raise self._error(message + _LENIENT)
         self._note(Note.TRUNCATED)
 
     def _error(self, message: str) -> ParseError:
@@ -437,5 +443,5 @@ def _header_fault(line: bytes) -> str:
         if position >= len(words):
             return f"expected {part}, got the end of the line"
         if not re.fullmatch(pattern, words[position]):
-            return f"expected {part}, got {decode(words[position])[:40]!a}"
+            return f"expected {part}, got {decode(words[position])[:40]!r}"
     return "expected the parts of a header line with one blank between them"

@@ -63,11 +63,11 @@ def read_residency(path: str | os.PathLike[str]) -> Residency:
     Raises:
         AccessDenied: the user may not open the file; or neither owns it nor may write it: the
             kernel would report every page as cached.
-        Unsupported: it is not a regular file, or this system has no mincore(2).
+        Unsupported: it is not a regular file, or this system is not Linux.
         OSError: the file cannot be opened.
     """
     time = datetime.now(UTC)
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     with open_for_cache(name) as descriptor:
         size = os.fstat(descriptor).st_size
         counts, reason = cachestat(descriptor)
@@ -94,6 +94,8 @@ def open_for_cache(path: str) -> Iterator[int]:
         AccessDenied, Unsupported, OSError: as `read_residency`.
     """
     name = escape_unprintable(path)
+    if not hasattr(os, "O_NOATIME"):
+        raise Unsupported(errno.ENOSYS, "reading the page cache requires Linux")
     try:
         descriptor, is_owner = _open(path)
     except PermissionError as error:
@@ -118,9 +120,8 @@ def _open(path: str) -> tuple[int, bool]:
     # Not blocked by a pipe. O_NOATIME is allowed to owners and CAP_FOWNER only, which is the
     # condition under which mincore reports the truth.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-    no_atime = getattr(os, "O_NOATIME", 0)
     try:
-        return os.open(path, flags | no_atime), bool(no_atime)
+        return os.open(path, flags | os.O_NOATIME), True
     except OSError as error:
         if error.errno != errno.EPERM:
             raise
@@ -137,12 +138,8 @@ def _may_write(descriptor: int) -> bool:
 @functools.cache
 def _libc() -> Any:
     libc = ctypes.CDLL(None, use_errno=True)
-    try:
-        libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
-        libc.syscall.restype = ctypes.c_long
-    except AttributeError:
-        msg = "this system has no mincore(2): reading the page cache requires Linux"
-        raise Unsupported(errno.ENOSYS, msg) from None
+    libc.mincore.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p]
+    libc.syscall.restype = ctypes.c_long
     return libc
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Final
 
@@ -54,6 +54,7 @@ def record_pages(
     interval: float = 1.0,
     duration: float | None = None,
     *,
+    require_mapping: bool = True,
     path: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
     on_sample: Callable[[PageSample], object] | None = None,
@@ -71,6 +72,8 @@ def record_pages(
             are recorded as not in memory.
         interval: seconds between the beginnings of two samples.
         duration: seconds after which to stop; None to continue while the process lives.
+        require_mapping: raise ValueError if there is no such mapping in the first sample;
+            otherwise it may appear later.
         path: a file to write at the end, which must end in .npz. Until then the samples are in
             memory.
         overwrite: replace an existing file.
@@ -91,7 +94,7 @@ def record_pages(
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
     failure: BaseException | None = None
     with (
-        closing(PageSampler(pid, mapping)) as sampler,
+        closing(PageSampler(pid, mapping, require_mapping=require_mapping)) as sampler,
         closing(sampler.samples(interval, duration)) as samples,
     ):
         sample = next(samples)  # an error here is raised: there is nothing to write
@@ -119,9 +122,16 @@ class PageSampler:
     Args:
         pid: of the process.
         mapping: see `record_pages`.
+        require_mapping: see `record_pages`.
     """
 
-    def __init__(self, pid: int, mapping: str | tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        pid: int,
+        mapping: str | tuple[int, int] | None = None,
+        *,
+        require_mapping: bool = True,
+    ) -> None:
         self._pid = pid
         self._mapping = mapping
         self._begin: float | None = None
@@ -130,7 +140,8 @@ class PageSampler:
         self._command: str | None = None
         self._ranges: dict[tuple[int, int, str], RecordedRange] = {}
         self._has_frames = True
-        self._is_mapped = True
+        self._require_mapping = require_mapping
+        self._is_mapped = False
         self._before = PageRuns.join(())
         self._kept: list[PageSample] = []
         """The samples of the recording; `states` are changes."""
@@ -167,7 +178,7 @@ class PageSampler:
         try:
             pages = self._read_pages()
         except MappingNotFound:
-            if self._begin is None:
+            if self._begin is None and self._require_mapping:
                 raise
             if self._is_mapped:
                 markers.append(f"{self._name()} was unmapped")
@@ -229,8 +240,10 @@ class PageSampler:
     def _cached(self, pages: Pages) -> PageRuns:
         """Return the pages of mapped files that are cached, whether or not they are mapped."""
         in_file = pages.runs.select(PageFlag.PRESENT | PageFlag.FILE)
+        bounds = ([each.first for each in pages.ranges], [each.end for each in pages.ranges])
+        mapped = in_file.count_within(*(np.array(each, np.int64) for each in bounds))
         parts = []
-        for each in pages.ranges:
+        for each, count in zip(pages.ranges, mapped.tolist(), strict=True):
             descriptor = self._descriptor(each)
             if descriptor is None:
                 continue
@@ -238,8 +251,7 @@ class PageSampler:
             first, end = each.first + shift, each.end + shift
             size = (end - first) * PAGE_SIZE
             counts, _ = cache.cachestat(descriptor, first * PAGE_SIZE, size)
-            bounds = np.array([each.first]), np.array([each.end])
-            if counts is not None and counts.cached == int(in_file.count_within(*bounds)[0]):
+            if counts is not None and counts.cached == count:
                 continue  # the mapped pages are all that is cached: mincore need not look
             cached = cache.cached_runs(descriptor, first, end)
             parts.append(PageRuns(cached.first - shift, cached.end - shift, cached.flags))
@@ -262,7 +274,6 @@ class PageSampler:
         places = (
             f"{folder}/map_files/{mapping.start:x}-{mapping.end:x}",
             f"{folder}/root{mapping.pathname}",
-            *_open_files(folder, mapping),
         )
         reason = ""
         for place in places:
@@ -299,15 +310,6 @@ class PageSampler:
             markers=tuple((s.seconds, text) for s in samples for text in s.markers),
             notes={"kernel": os.uname().release},
         )
-
-
-def _open_files(folder: str, mapping: Mapping) -> Iterator[str]:
-    """Yield the descriptors of the process for a mapped file, which may be deleted."""
-    with suppress(OSError), os.scandir(f"{folder}/fd") as entries:
-        for entry in entries:
-            with suppress(OSError):
-                if entry.stat().st_ino == mapping.inode:
-                    yield entry.path
 
 
 def _first_page_of_file(each: PageRange) -> int:

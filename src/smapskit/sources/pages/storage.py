@@ -61,22 +61,20 @@ def save_pages(
         FileExistsError: the file exists and `overwrite` is false.
         OSError: the file cannot be written.
     """
-    runs = PageRuns(
-        *(
-            np.concatenate([np.empty(0, dtype), *(getattr(c, name) for c in recording.changes)])
-            for name, dtype in (("first", np.int64), ("end", np.int64), ("flags", np.uint8))
-        )
-    )
+    changes = recording.changes
+    first = np.concatenate([np.empty(0, np.int64), *(change.first for change in changes)])
+    end = np.concatenate([np.empty(0, np.int64), *(change.end for change in changes)])
+    flags = np.concatenate([np.empty(0, np.uint8), *(change.flags for change in changes)])
     metadata = json.dumps(_metadata(recording)).encode()
     with outfile.replacing(Path(path), private=True, overwrite=overwrite) as file:
         np.savez_compressed(
             file,
             seconds=recording.seconds,
             read_seconds=recording.read_seconds,
-            runs=np.array([len(change) for change in recording.changes], np.int64),
-            first=runs.first,
-            length=runs.end - runs.first,
-            change=runs.flags,
+            runs=np.array([len(change) for change in changes], np.int64),
+            first=first,
+            length=end - first,
+            change=flags,
             metadata=np.frombuffer(metadata, np.uint8),
         )
 

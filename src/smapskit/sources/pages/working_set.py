@@ -29,8 +29,9 @@ def working_set(pid: int, seconds: float, *, proc: PathLike[str] | str = procfs.
         proc: where procfs is mounted.
 
     Returns:
-        The snapshot at the end, and notes: the warning; whether huge pages make it too large.
-        A touch of a mapped file counts up to 16 pages, which the kernel maps together.
+        The snapshot at the end. The notes have the warning, and whether huge pages make the
+        result too large. A touch of a mapped file counts up to 16 pages, which the kernel maps
+        together.
 
     Raises:
         ProcessNotFound: there is no such process, or it ended or called exec meanwhile.

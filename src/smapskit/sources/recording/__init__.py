@@ -2,6 +2,15 @@
 
 from smapskit.sources.recording.model import Recording, Sample
 from smapskit.sources.recording.sampling import GroupKey, record, record_to, sample
-from smapskit.sources.recording.storage import Output
+from smapskit.sources.recording.storage import Output, is_recording
 
-__all__ = ["GroupKey", "Output", "Recording", "Sample", "record", "record_to", "sample"]
+__all__ = [
+    "GroupKey",
+    "Output",
+    "Recording",
+    "Sample",
+    "is_recording",
+    "record",
+    "record_to",
+    "sample",
+]

@@ -77,8 +77,8 @@ def record(
         pid: of the process.
         interval: seconds between the beginnings of two samples.
         duration: seconds after which to stop; None to continue while the process lives.
-        by: sum groups by "backing", "sharing", "perms" or "pathname", each "mapping", or by a
-            function of a mapping; None to sum over all mappings.
+        by: sum groups by "backing", "sharing", "kind", "perms" or "pathname", each "mapping",
+            or by a function of a mapping; None to sum over all mappings.
         path: a file to write during the recording: CSV, or Parquet with the suffix .parquet,
             whose samples are in a CSV file beside it, ending in .part, until it is complete.
         overwrite: replace an existing file.

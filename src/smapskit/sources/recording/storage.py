@@ -280,6 +280,18 @@ def load(
                 csv.field_size_limit(limit)
 
 
+def is_recording(path: str | os.PathLike[str]) -> bool:
+    """
+    Return whether a file begins like a recording.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        head = file.read(len(_MAGIC))
+    return head.startswith(_PARQUET_MAGIC) or head == _MAGIC.encode()
+
+
 def file_state(path: Path) -> tuple[int, ...] | None:
     """Return what changes when a file is replaced or written; None if it is not a regular one."""
     try:

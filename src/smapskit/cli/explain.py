@@ -1,0 +1,216 @@
+"""The command `explain`: what is unusual about the memory of a process."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+
+import attrs
+
+from smapskit.analysis.context import Context
+from smapskit.analysis.explain import RULES, check_id, examine
+from smapskit.cli.common import (
+    FAILURE,
+    OperandReader,
+    Parser,
+    add_limit,
+    exit_status,
+    operand,
+    pid_of,
+    print_error,
+    print_message,
+    show_progress,
+    unreadable_reasons,
+)
+from smapskit.errors import SmapskitError
+from smapskit.model.diff import diff
+from smapskit.model.snapshot import Snapshot
+from smapskit.sources import machine
+from smapskit.sources.recording import Recording, is_recording
+from smapskit.views.findings import Report, findings_to_json, format_machine, format_report
+
+FOUND = 3
+_MAX_OPERANDS = 2
+
+
+def run(words: Sequence[str]) -> int:
+    """Print the findings and return 3 if there are any."""
+    parser = build_parser()
+    options = parser.parse_args(words)
+    if options.all == bool(options.operands):
+        parser.error("expected either --all or a PID, CAPTURE or RECORDING")
+    if len(options.operands) > _MAX_OPERANDS:
+        parser.error("expected one operand, or two to compare: BEFORE AFTER")
+    if options.all and options.context:
+        parser.error("expected --context only with a CAPTURE or PID: --all reads the facts itself")
+    try:
+        options.context = Context.parse(dict(options.context))
+    except ValueError as error:
+        parser.error(str(error))
+    if options.all:
+        return _explain_system(options)
+    reader = OperandReader(options.operands, limit=options.limit)
+    try:
+        reports = list(_reports(options, reader))
+    except (SmapskitError, OSError) as error:
+        print_error(error)
+        return exit_status(error)
+    if options.json:
+        sys.stdout.write(findings_to_json(reports))
+    else:
+        sys.stdout.write("\n".join(map(format_report, reports)))
+    return reader.status or (FOUND if any(r.explanation.findings for r in reports) else 0)
+
+
+def _reports(options: argparse.Namespace, reader: OperandReader) -> Iterator[Report]:
+    """Yield what is to be printed, one report per process, difference or recording."""
+    words = options.operands
+    if len(words) == _MAX_OPERANDS:
+        snapshots = list(reader.snapshots("extended"))
+        if not reader.status:
+            yield _compare(words, snapshots, options)
+        return
+    (word,) = words
+    if word != "-" and pid_of(word) is None and is_recording(word):
+        recording = Recording.load(word)
+        yield Report(
+            subject="recording",
+            explanation=examine(recording, options.context, options.ignore),
+            pid=recording.pid,
+            command=recording.command,
+            source=word,
+        )
+        return
+    for snapshot in reader.snapshots("extended"):
+        context = _context(options.context, pid_of(word))
+        yield Report(
+            subject="process",
+            explanation=examine(snapshot, context, options.ignore),
+            pid=snapshot.pid,
+            command=snapshot.command,
+            source=None if pid_of(word) is not None else word,
+            time=snapshot.time,
+        )
+
+
+def _compare(
+    words: Sequence[str], snapshots: Sequence[Snapshot], options: argparse.Namespace
+) -> Report:
+    if len(snapshots) != _MAX_OPERANDS:
+        raise SmapskitError("expected one process in each capture")
+    before, after = snapshots
+    pid = after.pid if before.pid in (None, after.pid) else None
+    return Report(
+        subject="difference",
+        explanation=examine(diff(before, after), options.context, options.ignore),
+        pid=pid,
+        command=after.command,
+        source=f"{words[0]} -> {words[1]}",
+        time=after.time,
+    )
+
+
+def _context(given: Context, pid: int | None) -> Context:
+    """Return the facts given, and for a live process those of the machine."""
+    if pid is None:
+        return given
+    known = attrs.asdict(given, filter=lambda _, value: value is not None)
+    return attrs.evolve(machine.read_context(pid), **known)
+
+
+def _explain_system(options: argparse.Namespace) -> int:
+    try:
+        with show_progress() as progress:
+            found = machine.explain_system(options.ignore, progress=progress)
+    except (SmapskitError, OSError) as error:
+        print_error(error)
+        return FAILURE
+    reports = [
+        Report(
+            subject="process",
+            explanation=each.explanation,
+            pid=each.pid,
+            command=each.command,
+            names=each.names,
+        )
+        for each in found.processes
+    ]
+    if options.json:
+        sys.stdout.write(findings_to_json(reports, found.unreadable))
+    else:
+        titles = {rule.id: rule.machine_title for rule in RULES.values() if rule.machine_title}
+        sys.stdout.write(format_machine(reports, titles, found.count, len(found.unreadable)))
+    sys.stdout.flush()
+    for reason, count in unreadable_reasons(found.unreadable).items():
+        print_message(f"{count} more could not be read ({reason})")
+    return FOUND if reports else 0
+
+
+def _fact(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        msg = f"expected NAME=VALUE, got {text[:40]!a}"
+        raise argparse.ArgumentTypeError(msg)
+    return name, value
+
+
+def _finding_id(text: str) -> str:
+    try:
+        return check_id(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the options."""
+    facts = ", ".join(
+        f"{field.name}={field.metadata['example']}" for field in attrs.fields(Context)
+    )
+    parser = Parser(
+        prog="smapskit explain",
+        usage="python -m smapskit explain [options] PID|CAPTURE|RECORDING\n"
+        "       python -m smapskit explain [options] BEFORE AFTER\n"
+        "       python -m smapskit explain [options] --all",
+        description="Explain what is unusual about the memory of a process, the largest first: "
+        "what it means, what to do, how sure it is. With BEFORE and AFTER, what changed between "
+        "two captures or a capture and a process; of a RECORDING, how memory changed over time.",
+        epilog="exit status: 0 nothing unusual; 3 findings; 1 for a usage error or if something "
+        "could not be read; 42 if a process was not found.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "operands",
+        nargs="*",
+        metavar="PID|CAPTURE|RECORDING",
+        type=operand,
+        help="a process, a saved text, or a file written by record; - is standard input",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="all processes of this machine: deleted code that still runs, the number of "
+        "mappings, swap, memory that is writable and executable",
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        type=_finding_id,
+        metavar="ID",
+        help="do not report this finding; may be given several times",
+    )
+    parser.add_argument(
+        "--context",
+        action="append",
+        default=[],
+        type=_fact,
+        metavar="NAME=VALUE",
+        help="a fact of the machine of a CAPTURE; sizes in kB; may be given several times: "
+        f"{facts}",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document; docs/schema-explain.json"
+    )
+    add_limit(parser)
+    return parser

@@ -1,0 +1,242 @@
+"""Findings of `explain` for a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingOf
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+
+from smapskit.analysis.explain import Explanation
+from smapskit.analysis.findings import Figure, Finding, format_kb
+from smapskit.model.mapping import Mapping
+from smapskit.text import sanitize, truncate
+from smapskit.views.columns import UNKNOWN, label
+
+SCHEMA_VERSION: Final = 1
+WIDTH: Final = 80
+NOTHING_FOUND: Final = "nothing unusual found"
+_MAX_MAPPINGS: Final = 5
+_MAX_NAMES: Final = 3
+_MAX_PROCESSES: Final = 20
+_LABEL_WIDTH: Final = 15
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """What was explained, and the result."""
+
+    subject: str
+    """"process", "difference" or "recording"."""
+    explanation: Explanation
+    pid: int | None = None
+    command: str | None = None
+    source: str | None = None
+    """The files; None for a live process."""
+    time: datetime | None = None
+    names: MappingOf[str, Sequence[str]] = attrs.field(factory=dict)
+    """The names of the mappings by id of the finding, where the mappings were not kept."""
+
+
+def format_report(report: Report) -> str:
+    """Return the findings as text for a terminal, at most 80 columns wide."""
+    findings, unchecked = report.explanation.findings, report.explanation.unchecked
+    lines = _wrap(f"{_title(report)}: {_count(findings)}")
+    for number, finding in enumerate(findings, 1):
+        lines += ["", *_format_finding(number, finding, report.pid)]
+    if unchecked:
+        lines += ["", *_format_unchecked(unchecked)]
+    return "\n".join([*lines, ""])
+
+
+def _title(report: Report) -> str:
+    parts = [] if report.pid is None else [f"process {report.pid}"]
+    parts += [truncate(sanitize(report.command), 40)] if report.command else []
+    parts += [sanitize(report.source)] if report.source else []
+    return ", ".join(parts) or f"this {report.subject}"
+
+
+def _count(findings: Sequence[object]) -> str:
+    if not findings:
+        return NOTHING_FOUND
+    return "1 finding" if len(findings) == 1 else f"{len(findings)} findings, largest first"
+
+
+def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]:
+    lines = _wrap(sanitize(finding.title), first=f"{number}. ", rest="   ")
+    # The commands in the texts can then be copied.
+    advice = finding.advice if pid is None else re.sub(r"\bPID\b", str(pid), finding.advice)
+    shown = [figure for figure in finding.figures if str(figure) not in finding.title]
+    entries = [
+        ("Id", f"{finding.id} ({finding.severity})"),
+        ("Also", ", ".join(map(_figure, shown))),
+        ("Meaning", finding.meaning),
+        ("What to do", advice),
+        ("How sure", finding.confidence),
+        ("Disproof", finding.disproof),
+    ]
+    for name, text in entries:
+        if text:
+            lines += _labelled(name, sanitize(text))
+    for at, text in enumerate(_mapping_lines(finding)):
+        lines += [f"   {'Mappings' if at == 0 else '':{_LABEL_WIDTH - 3}}{text}"]
+    return lines
+
+
+def _figure(figure: Figure) -> str:
+    return str(figure) if figure.noun else f"{figure.name.replace('_', ' ')} {figure}"
+
+
+def _labelled(name: str, text: str) -> list[str]:
+    return _wrap(text, first=f"   {name:{_LABEL_WIDTH - 3}}", rest=" " * _LABEL_WIDTH)
+
+
+def _mapping_lines(finding: Finding) -> list[str]:
+    lines = [_mapping_line(each, finding.counter) for each in finding.mappings[:_MAX_MAPPINGS]]
+    rest = len(finding.mappings) - len(lines)
+    return [*lines, f"and {rest:,} more"] if rest else lines
+
+
+def _mapping_line(mapping: Mapping, counter: str) -> str:
+    known = getattr(mapping, counter)
+    value = UNKNOWN if known is None else format_kb(known)
+    name = "RSS" if counter == "rss" else counter.replace("_", " ")
+    start = f"{mapping.start:x} {mapping.perms} {value:>9} {name}  "
+    room = max(12, WIDTH - _LABEL_WIDTH - len(start))
+    path = label(mapping.pathname)
+    return start + (path if len(path) <= room else f"...{path[3 - room :]}")
+
+
+def _format_unchecked(unchecked: MappingOf[str, str]) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for id_, reason in unchecked.items():
+        by_reason.setdefault(reason, []).append(id_)
+    parts = [f"{', '.join(ids)} ({reason})" for reason, ids in by_reason.items()]
+    return _wrap(f"Not checked: {'; '.join(parts)}")
+
+
+def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+    )
+
+
+def format_machine(
+    reports: Sequence[Report], titles: MappingOf[str, str], count: int, unreadable: int
+) -> str:
+    """
+    Return the findings over all processes, by finding, the most affected processes first.
+
+    Args:
+        reports: of the processes with findings.
+        titles: a heading for each id that can occur.
+        count: number of processes that were read.
+        unreadable: number of processes that could not be read.
+    """
+    lines: list[str] = []
+    for id_, title in titles.items():
+        found = [
+            (finding, report)
+            for report in reports
+            for finding in report.explanation.findings
+            if finding.id == id_
+        ]
+        if found:
+            found.sort(key=lambda entry: (-entry[0].size, entry[1].pid or 0))
+            lines += [*_wrap(f"{title} ({id_})"), *_machine_lines(found), ""]
+    if not lines:
+        lines = [NOTHING_FOUND]
+    footer = f"{count} processes were read"
+    if unreadable:
+        footer += f", {unreadable} could not be read"
+    return "\n".join([*lines, footer, ""])
+
+
+def _machine_lines(found: Sequence[tuple[Finding, Report]]) -> list[str]:
+    lines = []
+    for finding, report in found[:_MAX_PROCESSES]:
+        command = truncate(sanitize(report.command or ""), 50)
+        lines += _wrap(f"{report.pid} {command}", first="  ", rest="    ")
+        lines += _wrap(sanitize(finding.title), first="    ", rest="    ")
+        names = [sanitize(name) for name in report.names.get(finding.id, ())]
+        shown = [truncate(name, 70) for name in names[:_MAX_NAMES]]
+        if len(names) > len(shown):
+            shown.append(f"and {len(names) - len(shown)} more")
+        lines += [f"      {name}" for name in shown]
+    if len(found) > _MAX_PROCESSES:
+        lines.append(f"  and {len(found) - _MAX_PROCESSES} more processes (--json lists all)")
+    return lines
+
+
+def findings_to_json(
+    reports: Iterable[Report], unreadable: MappingOf[int, str] | None = None
+) -> str:
+    """
+    Return one JSON document; docs/schema-explain.json describes it.
+
+    Args:
+        reports: of each process, difference or recording.
+        unreadable: for a whole machine, the reason by pid for processes that were not read.
+    """
+    document: dict[str, Any] = {
+        "schema": SCHEMA_VERSION,
+        "unit": "kB",
+        "subjects": [_report_document(report) for report in reports],
+    }
+    if unreadable is not None:
+        document["unreadable"] = {str(pid): sanitize(why) for pid, why in unreadable.items()}
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _report_document(report: Report) -> dict[str, Any]:
+    return {
+        "subject": report.subject,
+        "pid": report.pid,
+        "command": None if report.command is None else sanitize(report.command),
+        "source": None if report.source is None else sanitize(report.source),
+        "time": None if report.time is None else report.time.isoformat(),
+        "findings": [
+            _finding_document(finding, report.names.get(finding.id))
+            for finding in report.explanation.findings
+        ],
+        "unchecked": report.explanation.unchecked,
+    }
+
+
+def _finding_document(finding: Finding, names: Sequence[str] | None) -> dict[str, Any]:
+    if names is None:
+        names = list(dict.fromkeys(m.pathname for m in finding.mappings if m.pathname))
+    return {
+        "id": finding.id,
+        "title": sanitize(finding.title),
+        "severity": finding.severity,
+        "confidence": finding.confidence,
+        "size": finding.size,
+        "figures": [{"name": f.name, "value": f.value, "unit": f.unit} for f in finding.figures],
+        "names": [sanitize(name) for name in names],
+        "counter": finding.counter,
+        "mappings": [_mapping_document(mapping, finding.counter) for mapping in finding.mappings],
+        "meaning": sanitize(finding.meaning),
+        "advice": finding.advice,
+        "disproof": finding.disproof,
+    }
+
+
+def _mapping_document(mapping: Mapping, counter: str) -> dict[str, Any]:
+    return {
+        "start": f"{mapping.start:x}",
+        "end": f"{mapping.end:x}",
+        "perms": str(mapping.perms),
+        "pathname": sanitize(mapping.pathname),
+        "size": mapping.size,
+        "value": getattr(mapping, counter),
+    }
