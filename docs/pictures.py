@@ -25,6 +25,10 @@ DPI = 160
 """About twice what a page shows: screens with a high resolution show every dot."""
 DARK = ("dark_background", {"figure.facecolor": "#131416", "axes.facecolor": "#131416"})
 """The background of the documentation's dark pages."""
+_PAGES = ("sequential", "hot", "advice")
+"""The runs whose pages are drawn over time."""
+_ORDERS = ("sequential", "shuffled", "hot", "twice")
+"""The runs whose orders of eviction are drawn beside each other."""
 
 
 def main() -> None:
@@ -46,9 +50,19 @@ def figures() -> Iterator[tuple[str, Figure]]:
     yield "pages", smapskit.load_pages(CAPTURES / "pages.npz").plot()
     sys.path.insert(0, str(PAGEOUT))
     import graph  # noqa: PLC0415  the example is not a package
+    import page_graph  # noqa: PLC0415
+    from order import Order  # noqa: PLC0415
+    from page_run import PageRun  # noqa: PLC0415
 
     for run in sorted((PAGEOUT / "recorded").glob("*.csv")):
         yield f"pageout-{run.stem}", graph.draw(smapskit.Recording.load(run))
+    names = {*_PAGES, *_ORDERS}
+    orders = {
+        name: Order(PageRun.load(PAGEOUT / "recorded" / f"pages-{name}.npz")) for name in names
+    }
+    for name in _PAGES:
+        yield f"pages-{name}", page_graph.draw_pages(orders[name])
+    yield "pages-order", page_graph.draw_order([orders[name] for name in _ORDERS])
 
 
 def save(figure: Figure, name: str) -> None:

@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import attrs
 from cgroup import CannotRun, MemoryGroup
 from kernel_log import explain_kill
+from page_run import PageRun, PageRunRecorder
+from patterns import PATTERNS, Region
 
 import smapskit
 
@@ -39,6 +41,13 @@ _MEMORY_FILE_SYSTEMS = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x958458F6: "h
 _SAMPLES_PER_PMAP = 6
 
 
+def _by_pages(with_pages: float, without: float) -> Any:
+    """Return a field of a plan whose default depends on whether pages are recorded."""
+    return attrs.field(
+        default=attrs.Factory(lambda plan: with_pages if plan.pages else without, takes_self=True)
+    )
+
+
 @attrs.frozen
 class Plan:
     """The parameters of a run: sizes in bytes, times in seconds."""
@@ -47,23 +56,30 @@ class Plan:
     file_size: int = 512 * MIB
     step: int = 4 * MIB
     """Bytes of one allocation."""
-    pattern: Literal["sequential", "random", "reread"] = "sequential"
-    """How the file is read; "reread": once more after each allocation."""
+    pattern: str = "sequential"
+    """How the file is accessed: a key of PATTERNS."""
+    seed: int = 1
+    """Of the random order of a pattern."""
+    pages: bool = False
+    """Whether the pages of the file are recorded too."""
     swap: bool = False
     """Whether the group may swap."""
     high: int | None = None
     """Where reclaim begins (cgroup v2); None for at the limit."""
     read_batch: int = 8 * MIB
     """Bytes that are read between two pauses."""
-    read_pause: float = 0.05
+    read_pause: float = _by_pages(0.1, 0.05)
+    """Longer if pages are recorded, so that few of them arrive between two samples."""
     hold: float = 2.0
     """Between reading and allocating."""
     step_pause: float = 0.15
     read_timeout: float = 15.0
     reread_time: float = 0.5
     """For reading again after each allocation."""
-    interval: float = 0.25
-    """Between two samples."""
+    advice_pause: float = 0.5
+    """Before each madvise(2) of the pattern "advice"."""
+    interval: float = _by_pages(0.1, 0.25)
+    """Between two samples; shorter if pages are recorded."""
     timeout: float = 60.0
     """For the whole run."""
     file: Path | None = None
@@ -75,6 +91,21 @@ class Plan:
     def stop(self) -> int:
         """The total of allocations at which the workload stops by itself."""
         return self.limit * 3 // 2
+
+    @property
+    def regions(self) -> list[Region]:
+        """The parts of the file that the pattern treats in its own way."""
+        return PATTERNS[self.pattern].regions(self.limit // mmap.PAGESIZE)
+
+
+@attrs.frozen
+class Run:
+    """What was recorded of a run."""
+
+    memory: smapskit.Recording | None
+    """Samples of smaps, with the groups FILE and REST; None if only the pages were loaded."""
+    pages: PageRun | None
+    """The pages of the file; None if they were not recorded."""
 
 
 def check(plan: Plan) -> MemoryGroup:
@@ -106,6 +137,7 @@ def check(plan: Plan) -> MemoryGroup:
             f"{path} is on {file_system}, which is memory itself: its pages cannot be dropped "
             "(use --folder DIR with a folder on a disk)"
         )
+    _check_pattern(plan)
     group = MemoryGroup.find()
     if plan.high is not None and group.version == 1:
         raise CannotRun("--high requires cgroup v2; here v1 has the memory controller")
@@ -125,12 +157,35 @@ def check(plan: Plan) -> MemoryGroup:
     return group
 
 
+def _check_pattern(plan: Plan) -> None:
+    end = max((region.end for region in plan.regions), default=0) * mmap.PAGESIZE
+    if end > plan.file_size:
+        raise CannotRun(
+            f"--pattern {plan.pattern} requires a file of at least {-(-end // MIB)} MiB with this "
+            "limit (use a larger --file-size)"
+        )
+    if PATTERNS[plan.pattern].writes and plan.file is not None:
+        raise CannotRun(
+            f"--pattern {plan.pattern} maps a writable file, which must be a new one (omit --file)"
+        )
+    import resource  # noqa: PLC0415  not on every system, on which runs are replayed
+
+    locked = sum(region.end - region.first for region in plan.regions if region.name == "mlock")
+    allowed, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    is_limited = os.geteuid() != 0 and allowed != resource.RLIM_INFINITY
+    if locked and is_limited and allowed < locked * mmap.PAGESIZE:
+        raise CannotRun(
+            f"--pattern {plan.pattern} locks {locked * mmap.PAGESIZE // MIB} MiB, but this user "
+            f"may lock {allowed // MIB} (see ulimit -l)"
+        )
+
+
 def run(
     plan: Plan,
     group: MemoryGroup,
     progress: Callable[[str], object],
     snapshot: Path | None = None,
-) -> smapskit.Recording:
+) -> Run:
     """
     Make a run and record it.
 
@@ -142,8 +197,8 @@ def run(
             the condition SNAPSHOT_WHEN holds.
 
     Returns:
-        A recording with the groups FILE and REST and a marker for each phase. Its notes contain
-        the plan, the machine, and how the workload ended.
+        The recordings, with a marker for each phase. Their notes contain the plan, the machine,
+        and how the workload ended.
 
     Raises:
         CannotRun: the group or the workload could not be made.
@@ -153,9 +208,15 @@ def run(
         stack.enter_context(_make_group(group, plan))
         file = stack.enter_context(_open_file(plan))
         name = str(Path(f"/proc/self/fd/{file}").readlink())
-        workload = stack.enter_context(_start_workload(plan, group, file))
+        pages = None
+        if plan.pages:
+            pages = stack.enter_context(PageRunRecorder(plan.file_size // mmap.PAGESIZE))
+        table = None if pages is None else pages.touches.descriptor
+        workload = stack.enter_context(_start_workload(plan, group, file, table))
         output = _WorkloadOutput(workload, progress)
-        observer = _Observer(workload, output)
+        if pages is not None:
+            pages.open(workload.pid, name)
+        observer = _Observer(workload, output, pages)
 
         def group_of(mapping: smapskit.Mapping) -> str:
             return FILE if mapping.pathname == name else REST
@@ -186,6 +247,8 @@ def run(
             "python": platform.python_version(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "cgroup": group.version,
+            "lru_gen": _read_line("/sys/kernel/mm/lru_gen/enabled"),
+            "read_ahead_kb": _read_line(f"/sys/class/bdi/{_device(file)}/read_ahead_kb"),
             "exit": status,
             "oom_kills": group.oom_kills(),
             "kernel_report": explain_kill(workload.pid),
@@ -193,11 +256,15 @@ def run(
             "steps": [[round(at - begin, 3), size] for at, size in output.steps],
             "pmap": observer.pmap,
         }
-    is_oom_kill = status == -signal.SIGKILL and notes["oom_kills"]
-    end = "OOM-killed" if is_oom_kill else "ended"
-    for at, phase in [*output.phases, (end_time, end)]:
-        recording = recording.add_marker(round(max(0.0, at - begin), 3), phase)
-    return attrs.evolve(recording, command="pageout workload", by="file", notes=notes)
+        is_oom_kill = status == -signal.SIGKILL and notes["oom_kills"]
+        end = "OOM-killed" if is_oom_kill else "ended"
+        phases = [*output.phases, (end_time, end)]
+        for at, phase in phases:
+            recording = recording.add_marker(round(max(0.0, at - begin), 3), phase)
+        recording = attrs.evolve(recording, command="pageout workload", by="file", notes=notes)
+        regions = [attrs.astuple(region) for region in plan.regions]
+        page_run = None if pages is None else pages.finish(plan.interval, phases, notes, regions)
+    return Run(recording, page_run)
 
 
 class _WorkloadOutput:
@@ -211,7 +278,12 @@ class _WorkloadOutput:
         self.steps: list[tuple[float, int]] = []
         self._pipe = workload.stdout
         self._progress = progress
-        if not self._pipe.readline():
+        for line in iter(self._pipe.readline, b""):
+            message = json.loads(line)
+            if message.get("phase") == "ready":
+                break
+            progress(message["note"])
+        else:
             raise CannotRun(f"the workload ended with status {workload.wait()} before it was ready")
         os.set_blocking(self._pipe.fileno(), False)
 
@@ -229,19 +301,32 @@ class _WorkloadOutput:
 
 
 class _Observer:
-    """Starts the workload after the first sample, and runs pmap with every sixth one."""
+    """
+    Starts the workload after the first sample, and runs pmap with every sixth one.
 
-    def __init__(self, workload: subprocess.Popen[bytes], output: _WorkloadOutput) -> None:
+    The pages of the file are read with each sample, if they are to be recorded.
+    """
+
+    def __init__(
+        self,
+        workload: subprocess.Popen[bytes],
+        output: _WorkloadOutput,
+        pages: PageRunRecorder | None,
+    ) -> None:
         self.begin = 0.0
         """When the recording began, by the monotonic clock."""
         self.pmap: list[dict[str, float | None]] = []
         self._workload = workload
         self._output = output
+        self._pages = pages
         self._count = 0
 
     def on_sample(self, rows: Sequence[smapskit.Sample]) -> None:
         if not self._count:
             self.begin = time.monotonic() - rows[0].read_seconds - rows[0].seconds
+        if self._pages is not None:
+            self._pages.sample(sum(row.totals.anonymous or 0 for row in rows))
+        if not self._count:
             assert self._workload.stdin is not None  # noqa: S101  it is a pipe
             self._workload.stdin.write(b"go\n")
             self._workload.stdin.flush()
@@ -294,11 +379,24 @@ def _open_file(plan: Plan) -> Iterator[int]:
 
 
 @contextmanager
-def _start_workload(plan: Plan, group: MemoryGroup, file: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the workload in the group; kill it at the end."""
+def _start_workload(
+    plan: Plan, group: MemoryGroup, file: int, table: int | None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """
+    Start the workload in the group; kill it at the end.
+
+    Args:
+        plan: the parameters.
+        group: the group.
+        file: descriptor of the file to map.
+        table: descriptor of the file for the times of touches; None if they are not recorded.
+    """
     parameters = {
         **attrs.asdict(plan, value_serializer=_to_json),
         "fd": file,
+        "table": table,
+        "regions": [attrs.astuple(region) for region in plan.regions],
+        "writes": PATTERNS[plan.pattern].writes,
         "group": group.path.name,
         "parent": os.getpid(),
         "stop": plan.stop,
@@ -307,7 +405,7 @@ def _start_workload(plan: Plan, group: MemoryGroup, file: int) -> Iterator[subpr
         [sys.executable, "-I", str(HERE / "workload.py"), json.dumps(parameters)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        pass_fds=[file],
+        pass_fds=[file] if table is None else [file, table],
         start_new_session=True,  # this process handles Ctrl-C
         # Before exec, so that all its memory is charged to the group. There are no threads here.
         preexec_fn=group.join,  # noqa: PLW1509
@@ -344,6 +442,19 @@ def _file_system_type(path: Path) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(path))
     return result[0] & 0xFFFFFFFF
+
+
+def _device(descriptor: int) -> str:
+    number = os.fstat(descriptor).st_dev
+    return f"{os.major(number)}:{os.minor(number)}"
+
+
+def _read_line(path: str) -> str | None:
+    """Return the text of a file of the kernel; None if this kernel does not have it."""
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return None
 
 
 def _describe_machine() -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from judge import Series
 from matplotlib import rcParams
 from matplotlib.figure import Figure
+from patterns import PATTERNS
 
 from smapskit import Recording
 
@@ -32,11 +33,6 @@ _PHASES = {
     "OOM-killed": "OOM-killed",
     "ended": "ended",
 }
-_PATTERNS = {
-    "sequential": "reads it in order, then allocates",
-    "random": "reads it in random order, then allocates",
-    "reread": "reads it in order, then allocates and reads it again and again",
-}
 
 
 def draw(recording: Recording) -> Figure:
@@ -55,9 +51,10 @@ def draw(recording: Recording) -> Figure:
     suffix = " with swap" if plan["swap"] else ""
     if plan["high"] is not None:
         suffix += f", memory.high {plan['high'] >> 20} MiB"
+    action = PATTERNS[plan["pattern"]].action
     figure.suptitle(
-        f"A process maps a file of {plan['file_size'] >> 20} MiB, {_PATTERNS[plan['pattern']]}, "
-        f"in a memory cgroup of {plan['limit'] >> 20} MiB{suffix}\n"
+        f"A process maps a file of {plan['file_size'] >> 20} MiB, "
+        f"{action}, in a memory cgroup of {plan['limit'] >> 20} MiB{suffix}\n"
         f"Linux {notes['kernel']}, cgroup v{notes['cgroup']}, {notes['machine']}, "
         f"{notes['date'][:10]}",
         fontsize="medium",
@@ -65,18 +62,23 @@ def draw(recording: Recording) -> Figure:
     return figure
 
 
-def save(figure: Figure, folder: Path) -> list[Path]:
+def save(figure: Figure, folder: Path, name: str = "pageout") -> list[Path]:
     """
     Write a figure in each format: all files or none.
+
+    Args:
+        figure: the figure.
+        folder: where to write.
+        name: of the files, without suffix.
 
     Returns:
         The files.
     """
-    paths = {suffix: folder / f"pageout{suffix}.new" for suffix in SUFFIXES}
+    paths = {suffix: folder / f"{name}{suffix}.new" for suffix in SUFFIXES}
     try:
         for suffix, path in paths.items():
             figure.savefig(path, format=suffix[1:], dpi=110)
-        return [path.replace(folder / f"pageout{suffix}") for suffix, path in paths.items()]
+        return [path.replace(folder / f"{name}{suffix}") for suffix, path in paths.items()]
     finally:
         for path in paths.values():
             path.unlink(missing_ok=True)

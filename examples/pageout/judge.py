@@ -1,4 +1,4 @@
-"""Decide which of the four claims about page-out a recorded run shows, and by which values."""
+"""Decide which of the first four claims a recorded run shows, and by which values."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 import pandas as pd
 from experiment import FILE, MIB
+from patterns import FALLS, IS_KILLED, LEVELS_OFF, PATTERNS, RISES
 
 from smapskit import Recording
 
@@ -16,6 +17,9 @@ _MIN_SAMPLES = 3
 """Fewer samples are not enough to fit a line."""
 _RESIDUE = 0.02
 """The share of the plateau that is never reclaimed; the line is fitted above it."""
+
+
+NOT_JUDGED = "This pattern is not made to show it."
 
 
 @attrs.frozen
@@ -98,7 +102,7 @@ class Series:
 
 @attrs.frozen
 class Finding:
-    """A measured value and its bounds."""
+    """A measured value and its bounds; without bounds it decides nothing."""
 
     name: str
     value: float
@@ -109,11 +113,25 @@ class Finding:
     @property
     def holds(self) -> bool:
         """Whether the value is within its bounds."""
-        return self.minimum <= self.value <= self.maximum
+        return not self.has_bounds or self.minimum <= self.value <= self.maximum
+
+    @property
+    def has_bounds(self) -> bool:
+        """Whether the value decides anything."""
+        return (self.minimum, self.maximum) != (-np.inf, np.inf)
+
+    @property
+    def mark(self) -> str:
+        """What a report shows before the finding."""
+        if not self.has_bounds:
+            return " "
+        return "+" if self.holds else "-"
 
     def __str__(self) -> str:
-        numbers = (self.value, self.minimum, self.maximum)
-        value, minimum, maximum = (f"{number:{self.format}}" for number in numbers)
+        value = f"{self.value:{self.format}}"
+        if not self.has_bounds:
+            return f"{self.name} {value}"
+        minimum, maximum = (f"{bound:{self.format}}" for bound in (self.minimum, self.maximum))
         if self.minimum == -np.inf:
             bounds = f"at most {maximum}"
         elif self.maximum == np.inf:
@@ -131,15 +149,21 @@ class Claim:
     findings: tuple[Finding, ...]
     verdict_if_held: str = "shown"
     remark: str = ""
+    is_judged: bool = True
+    """Whether the pattern of the run can show the claim."""
 
     @property
     def holds(self) -> bool:
         """Whether all findings are within their bounds."""
-        return bool(self.findings) and all(finding.holds for finding in self.findings)
+        return any(finding.has_bounds for finding in self.findings) and all(
+            finding.holds for finding in self.findings
+        )
 
     @property
     def verdict(self) -> str:
         """The result in a word or two."""
+        if not self.is_judged:
+            return "not judged"
         return self.verdict_if_held if self.holds else "not shown"
 
 
@@ -151,8 +175,14 @@ def judge(recording: Recording) -> list[Claim]:
         ValueError: the recording is not one of this experiment.
     """
     series = Series.from_recording(recording)
-    rules = (_levels_off, _falls, _rises, _is_killed)
-    return [rule(series, recording) for rule in rules]
+    judged = PATTERNS[recording.notes["plan"]["pattern"]].claims
+    rules = {LEVELS_OFF: _levels_off, FALLS: _falls, RISES: _rises, IS_KILLED: _is_killed}
+    with np.errstate(invalid="ignore"):  # what is read by read(2) has no RSS
+        claims = {number: rule(series, recording) for number, rule in rules.items()}
+    return [
+        claim if number in judged else Claim(claim.text, (), remark=NOT_JUDGED, is_judged=False)
+        for number, claim in claims.items()
+    ]
 
 
 def _levels_off(series: Series, recording: Recording) -> Claim:

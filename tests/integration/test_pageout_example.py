@@ -114,8 +114,12 @@ def exists(pid: int) -> bool:
 
 
 @needs_group
-def test_a_complete_run_leaves_nothing_behind(begin: Callable[..., Run]) -> None:
-    begun = begin(*SMALL)
+@pytest.mark.parametrize("words", [(), ("--pages",), ("--pages", "--pattern", "dirty")])
+def test_a_complete_run_leaves_nothing_behind(
+    words: tuple[str, ...], begin: Callable[..., Run]
+) -> None:
+    swaps = Path("/proc/swaps").read_text().splitlines()
+    begun = begin(*SMALL, *words)
     begun.until("allocating")
     workload, group = begun.workload, begun.group
     output, _ = begun.process.communicate(timeout=60)
@@ -129,26 +133,36 @@ def test_a_complete_run_leaves_nothing_behind(begin: Callable[..., Run]) -> None
     assert not exists(workload)
     assert not list(begun.folder.iterdir())
     out = begun.folder.parent / "out"
+    pictures = ["pageout", "pageout-pages", "pageout-order"] if words else ["pageout"]
     assert {path.name for path in out.iterdir()} == {
         "pageout.csv",
-        "pageout.pdf",
-        "pageout.png",
         "pageout.smaps",
-        "pageout.svg",
+        *(["pageout.npz"] if words else []),
+        *(f"{name}{suffix}" for name in pictures for suffix in (".pdf", ".png", ".svg")),
     }
     last = smapskit.load(out / "pageout.smaps").totals()
     limit = 64 * MIB // 1024
     assert limit * 0.8 < (last.anonymous or 0) <= limit
+    names = [line.split()[0] for line in Path("/proc/swaps").read_text().splitlines()]
+    assert names == [line.split()[0] for line in swaps]
     assert Recording.load(out / "pageout.csv").notes["oom_kills"] == 1
 
 
 @needs_group
-@pytest.mark.parametrize("phase", ["reading", "allocating"])
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [
+        ("reading", ()),
+        ("allocating", ()),
+        ("hot", ("--pages", "--pattern", "hot")),
+        ("allocating", ("--pages", "--pattern", "advice")),
+    ],
+)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_run_ended_by_a_signal_leaves_nothing_behind(
-    number: signal.Signals, phase: str, begin: Callable[..., Run]
+    number: signal.Signals, phase: str, words: tuple[str, ...], begin: Callable[..., Run]
 ) -> None:
-    begun = begin(*SMALL)
+    begun = begin(*SMALL, *words)
     begun.until(phase)
     workload, group = begun.workload, begun.group
     begun.process.send_signal(number)
@@ -178,6 +192,25 @@ def test_a_killed_workload_leaves_nothing_and_shows_no_oom_kill(
     assert "- oom_kill of the group 0" in output
     assert not group.exists()
     assert not list(begun.folder.iterdir())
+
+
+@needs_group
+@pytest.mark.parametrize("phase", ["reading", "allocating"])
+def test_a_killed_workload_leaves_nothing_and_shows_no_order(
+    phase: str, begin: Callable[..., Run]
+) -> None:
+    begun = begin(*SMALL, "--pages")
+    begun.until(phase)
+    group = begun.group
+    os.kill(begun.workload, signal.SIGKILL)
+    output, _ = begun.process.communicate(timeout=30)
+    assert begun.process.returncode == 4
+    assert "each page is touched once: NOT SHOWN" in output
+    assert not group.exists()
+    assert not list(begun.folder.iterdir())
+    names = {path.name for path in (begun.folder.parent / "out").iterdir()}
+    assert {"pageout.csv", "pageout.npz", "pageout-pages.png"} <= names
+    assert not [name for name in names if name.endswith(".new")]
 
 
 @needs_group
@@ -365,7 +398,9 @@ def test_plans_that_cannot_show_page_out_are_rejected(tmp_path: Path) -> None:
 
 
 def run_unchecked(plan: experiment.Plan) -> list[judge.Claim]:
-    return judge.judge(experiment.run(plan, cgroup.MemoryGroup.find(), lambda _line: None))
+    made = experiment.run(plan, cgroup.MemoryGroup.find(), lambda _line: None)
+    assert made.memory is not None
+    return judge.judge(made.memory)
 
 
 @needs_group

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ def reader(start: Start, file: Path) -> Reader:
     return Reader(start(sys.executable, "-c", READER, str(file)))
 
 
-def record(reader: Reader, *steps: tuple[object, ...], **options: Any) -> smapskit.PageRecording:
+def record(
+    reader: Reader, *steps: tuple[object, ...], mapping: str = "mapped", **options: Any
+) -> smapskit.PageRecording:
     """Record a process, with one step after each sample; then it ends."""
     remaining = [*steps, ("end",)]
 
@@ -97,7 +100,7 @@ def record(reader: Reader, *steps: tuple[object, ...], **options: Any) -> smapsk
                     assert time.monotonic() < deadline
                     time.sleep(0.01)
 
-    return smapskit.record_pages(reader.pid, "mapped", 0.05, on_sample=step, **options)
+    return smapskit.record_pages(reader.pid, mapping, 0.05, on_sample=step, **options)
 
 
 def test_pages_are_recorded_as_they_come_and_go(reader: Reader, tmp_path: Path) -> None:
@@ -184,6 +187,49 @@ def test_without_frames_the_lists_are_unknown(
     assert recording.unknown["active"].startswith("page frame numbers are hidden")
     assert recording.to_frame()["active"].isna().all()
     assert recording.counts["mapped"].tolist() == [0, 8]
+
+
+def test_a_deleted_file_is_found_without_map_files(
+    reader: Reader, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_for_cache = cache.open_for_cache
+
+    def refuse_map_files(path: str) -> Any:  # as the kernel does to ordinary users
+        if "map_files" in path:
+            raise smapskit.AccessDenied(1, f"not permitted to open {path}")
+        return open_for_cache(path)
+
+    monkeypatch.setattr(cache, "open_for_cache", refuse_map_files)
+    file.unlink()
+    recording = record(reader, ("touch", 0, 8), ("drop",), mapping=f"{file} (deleted)")
+    assert "cached" not in recording.unknown
+    assert recording.counts["mapped"].tolist() == [0, 8, 0]
+    assert recording.counts["cached"].tolist() == [0, 8, 8]
+
+
+def test_pages_evicted_while_a_sample_is_read_do_not_hide_others(
+    reader: Reader, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader.do("touch", 16, 24)
+    reader.do("drop")  # cached, not mapped
+    reader.do("touch", 0, 8)
+    read_pages = smapskit.read_pages
+
+    def read_and_evict(*arguments: Any, **options: Any) -> Any:
+        """Leave as many cached pages as were mapped, but others."""
+        pages = read_pages(*arguments, **options)
+        reader.do("drop")
+        with file.open("rb") as opened:
+            os.posix_fadvise(opened.fileno(), 0, 8 * PAGE, os.POSIX_FADV_DONTNEED)
+        return pages
+
+    with closing(smapskit.PageSampler(reader.pid, "mapped")) as sampler:
+        sampler.read()
+        monkeypatch.setattr(sampling, "read_pages", read_and_evict)
+        states = sampler.read().states
+    cached = states.select(PageState.CACHED)
+    assert cached.count() == 16
+    assert cached.runs_within(cached.first[:1], cached.end[-1:]).tolist() == [2]
 
 
 def test_a_file_that_cannot_be_opened(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:

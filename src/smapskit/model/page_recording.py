@@ -105,7 +105,9 @@ class PageRecording:
         first, last = start // self.page_size, -(-end // self.page_size)
         rows = [change.array(first, last) for change in self.changes]
         states = np.array(rows, np.uint8).reshape(len(rows), last - first)
-        return np.bitwise_xor.accumulate(states, axis=0)
+        for row in range(1, len(rows)):  # np.bitwise_xor.accumulate takes 50 times as long
+            states[row] ^= states[row - 1]
+        return states
 
     @cached_property
     def counts(self) -> MappingOf[str, NDArray[np.int64]]:

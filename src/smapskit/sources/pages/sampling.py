@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Generator, Iterator
+from collections.abc import Mapping as MappingOf
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -115,6 +116,25 @@ def record_pages(
     return recording
 
 
+@attrs.frozen
+class _FilePart:
+    """A part of a mapped file, in pages."""
+
+    descriptor: int
+    first: int
+    end: int
+    """Exclusive."""
+
+    def count_cached(self) -> int | None:
+        """Return how many pages are in the page cache; None if this kernel does not count them."""
+        size = (self.end - self.first) * PAGE_SIZE
+        counts, _ = cache.cachestat(self.descriptor, self.first * PAGE_SIZE, size)
+        return None if counts is None else counts.cached
+
+
+_Counts = MappingOf[_FilePart, int | None]
+
+
 class PageSampler:
     """
     Reads the states of the pages of a process.
@@ -137,6 +157,8 @@ class PageSampler:
         self._begin: float | None = None
         self._files = ExitStack()
         self._descriptors: dict[tuple[object, int | None], int | None] = {}
+        self._parts: list[_FilePart] = []
+        """The mapped parts of files in the last sample."""
         self._command: str | None = None
         self._ranges: dict[tuple[int, int, str], RecordedRange] = {}
         self._has_frames = True
@@ -175,6 +197,7 @@ class PageSampler:
         begin = time.monotonic()
         seconds = 0.0 if self._begin is None else begin - self._begin
         markers: list[str] = []
+        cached_before = {part: part.count_cached() for part in self._parts}
         try:
             pages = self._read_pages()
         except MappingNotFound:
@@ -189,7 +212,7 @@ class PageSampler:
             if self._command not in (None, pages.command):
                 markers.append(f"exec: {pages.command}")
             self._command = pages.command
-            states = self._states(pages, seconds)
+            states = self._states(pages, seconds, cached_before)
         if self._begin is None:
             self._begin = begin
         return PageSample(seconds, time.monotonic() - begin, states, tuple(markers))
@@ -207,7 +230,7 @@ class PageSampler:
         self._has_frames = "flags" not in pages.unknown
         return pages
 
-    def _states(self, pages: Pages, seconds: float) -> PageRuns:
+    def _states(self, pages: Pages, seconds: float, cached_before: _Counts) -> PageRuns:
         self._note_ranges(pages, seconds)
         states = _states_of_runs(pages.runs)
         if pages.frames is not None and pages.frames.flags is not None:
@@ -217,7 +240,7 @@ class PageSampler:
             # The zero page has a frame, but no state.
             states = PageRuns.of_pages(present.pages(), lists * (present.page_flags() != 0))
             states = states.union(_states_of_runs(pages.runs.take(~is_present)))
-        return states.union(self._cached(pages))
+        return states.union(self._cached(pages, cached_before))
 
     def _note_ranges(self, pages: Pages, seconds: float) -> None:
         for each in pages.ranges:
@@ -237,23 +260,31 @@ class PageSampler:
                     round(seconds, 6),
                 )
 
-    def _cached(self, pages: Pages) -> PageRuns:
-        """Return the pages of mapped files that are cached, whether or not they are mapped."""
+    def _cached(self, pages: Pages, before: _Counts) -> PageRuns:
+        """
+        Return the pages of mapped files that are cached, whether or not they are mapped.
+
+        Args:
+            pages: what was read of the process.
+            before: how many pages of the parts of the last sample were cached before that.
+        """
         in_file = pages.runs.select(PageFlag.PRESENT | PageFlag.FILE)
         bounds = ([each.first for each in pages.ranges], [each.end for each in pages.ranges])
         mapped = in_file.count_within(*(np.array(each, np.int64) for each in bounds))
+        self._parts = []
         parts = []
         for each, count in zip(pages.ranges, mapped.tolist(), strict=True):
             descriptor = self._descriptor(each)
             if descriptor is None:
                 continue
             shift = _first_page_of_file(each) - each.first
-            first, end = each.first + shift, each.end + shift
-            size = (end - first) * PAGE_SIZE
-            counts, _ = cache.cachestat(descriptor, first * PAGE_SIZE, size)
-            if counts is not None and counts.cached == count:
-                continue  # the mapped pages are all that is cached: mincore need not look
-            cached = cache.cached_runs(descriptor, first, end)
+            part = _FilePart(descriptor, each.first + shift, each.end + shift)
+            self._parts.append(part)
+            # If the mapped pages are all that is cached, mincore need not look. Pages can be
+            # evicted after the page table was read, so the count must not have changed.
+            if part.count_cached() == before.get(part) == count:
+                continue
+            cached = cache.cached_runs(descriptor, part.first, part.end)
             parts.append(PageRuns(cached.first - shift, cached.end - shift, cached.flags))
         parts = [PageRuns(p.first, p.end, p.flags * np.uint8(PageState.CACHED)) for p in parts]
         return PageRuns.join(parts)
@@ -274,6 +305,7 @@ class PageSampler:
         places = (
             f"{folder}/map_files/{mapping.start:x}-{mapping.end:x}",
             f"{folder}/root{mapping.pathname}",
+            *_open_files(folder, mapping),
         )
         reason = ""
         for place in places:
@@ -310,6 +342,15 @@ class PageSampler:
             markers=tuple((s.seconds, text) for s in samples for text in s.markers),
             notes={"kernel": os.uname().release},
         )
+
+
+def _open_files(folder: str, mapping: Mapping) -> Iterator[str]:
+    """Yield the descriptors of the process for a mapped file, which may be deleted."""
+    with suppress(OSError), os.scandir(f"{folder}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):
+                if entry.stat().st_ino == mapping.inode:
+                    yield entry.path
 
 
 def _first_page_of_file(each: PageRange) -> int:
