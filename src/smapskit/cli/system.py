@@ -67,7 +67,12 @@ def build_parser() -> Parser:
         "of each library; shared pages count once, by PSS.",
     )
     parser.add_argument("--all", action="store_true", help="all processes that this user may read")
-    parser.add_argument("--by", choices=get_args(GroupName), help="one row per group")
+    parser.add_argument(
+        "--by",
+        choices=get_args(GroupName),
+        help="one row per group. backing: "
+        "where the pages come from; kind: whose memory it is (heap, thread stack, code, ...)",
+    )
     parser.add_argument(
         "--sort",
         choices=OF_PROCESSES,
