@@ -153,6 +153,11 @@ def calibration() -> str:
     for id_, found in sorted(names.items()):
         silent = len(files) - len(found)
         lines.append(f"| [{id_}](#{id_}) | {len(found)} | {silent} | {', '.join(found)} |")
+    about_sections = (
+        "Each of the following sections has a program that causes its finding, and the output. The "
+        "text after the colon in the first line of the program describes its argument."
+    )
+    lines += ["", about_sections]
     return "\n".join([*lines, ""])
 
 
