@@ -91,13 +91,15 @@ def _section(rule: Rule, cause: Cause | None, example: str) -> str:
         "",
         f"**What to do.** {rule.advice}",
         "",
-        f"**Disproof.** {rule.disproof}",
+        f"**What would disprove it.** {rule.disproof}",
         "",
     ]
-    needs = [f"`{name}`" for name in rule.needs]
-    needs += [f"`{name}` of the context" for name in rule.needs_context]
-    if needs:
-        lines += [f"**Requires.** {', '.join(needs)}.", ""]
+    fields = ", ".join(f"`{name}`" for name in rule.needs)
+    facts = ", ".join(f"`{name}`" for name in rule.needs_context)
+    if fields:
+        lines += [f"**Required fields.** {fields}.", ""]
+    if facts:
+        lines += [f"**Required facts of the machine.** {facts}.", ""]
     limits = THRESHOLDS.get(rule.id, {})
     if limits:
         lines += ["| Threshold | Value | Reason |", "| --- | --- | --- |"]
@@ -141,20 +143,25 @@ def calibration() -> str:
             names.setdefault(finding.id, []).append(name)
     text = (
         f"tests/fixtures has captures of {len(files)} processes. These rules report something "
-        "about them, and each was checked by hand: the cause is there. All other rules are silent "
-        "on all of them."
+        "about them, and each finding was checked by hand: the cause is there. All other rules "
+        "find nothing in any of them."
     )
     lines = [
         "## Calibration",
         "",
         text,
         "",
-        "| Finding | Reported | Silent | Captures |",
+        "| Finding | Captures with it | Captures without it | Names of the captures with it |",
         "| --- | --- | --- | --- |",
     ]
     for id_, found in sorted(names.items()):
         silent = len(files) - len(found)
         lines.append(f"| [{id_}](#{id_}) | {len(found)} | {silent} | {', '.join(found)} |")
+    about_sections = (
+        "Each of the following sections has a program that causes its finding, and the output. The "
+        "text after the colon in the first line of the program describes its argument."
+    )
+    lines += ["", about_sections]
     return "\n".join([*lines, ""])
 
 

@@ -62,6 +62,8 @@ def test_a_capture(capsys: pytest.CaptureFixture[str]) -> None:
     assert explain(HUGE) == 3
     text = capsys.readouterr().out
     assert "1. 2.00 MiB is in pages of the hugetlb pool" in text
+    assert "   How sure    certain: the kernel reports these pages.\n" in text
+    assert "Wrong if" not in text  # nothing would disprove it
     assert max(map(len, text.splitlines())) <= 80
     assert explain(HUGE, "--ignore", "hugetlb") == 0
 
@@ -70,8 +72,10 @@ def test_rules_that_could_not_be_checked_are_listed(capsys: pytest.CaptureFixtur
     assert explain(str(FIXTURES / "bash" / "maps.txt")) == 0
     text = " ".join(capsys.readouterr().out.split())
     assert "malloc-arenas, main-heap, " in text
-    assert "(the source does not report rss)" in text
-    assert "stack-limit (the context has no stack_limit)" in text
+    assert "the source does not report the fields in parentheses: malloc-arenas, " in text
+    assert "page-tables (rss); " in text
+    assert "facts of the machine are not known: stack_limit, address_space_limit. Give" in text
+    assert "--context NAME=VALUE, in kB" in text
     assert explain(HEALTHY, "--context", "stack_limit=8192") == 0
     assert "stack_limit" not in capsys.readouterr().out
 

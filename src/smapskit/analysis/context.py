@@ -62,7 +62,7 @@ class Context:
         values: dict[str, Any] = {}
         for name, text in facts.items():
             if name not in known:
-                msg = f"expected one of {', '.join(known)}, got {name!r}"
+                msg = f"expected a fact, one of {', '.join(known)}, got {name!r}"
                 raise ValueError(msg)
             if name == "thp_mode":
                 values[name] = text
@@ -71,6 +71,8 @@ class Context:
             elif text.isascii() and text.isdigit() and len(text) < 20:  # noqa: PLR2004
                 values[name] = int(text)
             else:
-                msg = f"expected a whole number for {name}, got {text!r}"
+                unit = known[name].metadata["unit"]
+                what = "a whole number" if unit == "count" else f"a whole number of {unit}"
+                msg = f"expected {what} for {name}, got {text!r}"
                 raise ValueError(msg)
         return cls(**values)

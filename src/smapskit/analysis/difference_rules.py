@@ -65,7 +65,7 @@ def _growth(compared: Comparison, limits: Limits) -> Evidence | None:
     meaning="The process read files through mmap. The kernel can drop these pages at any time. "
     "This is not a leak.",
     advice="Nothing. Watch dirty pages and swap instead of RSS.",
-    disproof="The file lies on a tmpfs.",
+    disproof="The file is on a tmpfs.",
     needs=("shared_clean", "private_clean", "rss"),
 )
 def _cache_growth(compared: Comparison, limits: Limits) -> Evidence | None:
@@ -120,7 +120,7 @@ def _thread_growth(compared: Comparison, limits: Limits) -> Evidence | None:
     condition="the number of mappings grew by at least {mappings} and by more than {share}",
     meaning="The process maps memory or files without unmapping them, or splits what it has. At "
     "vm.max_map_count (see map-count), mmap and malloc fail.",
-    advice="Look at the mappings below: their name or size tells who makes them. "
+    advice="Look at the mappings below: their name or size shows what makes them. "
     "perf trace -e mmap,munmap,mprotect --call-graph dwarf -p PID shows the code.",
     disproof="The number stays the same from now on.",
 )
@@ -152,10 +152,10 @@ def _mapping_growth(compared: Comparison, limits: Limits) -> Evidence | None:
     "more than {share}, and private dirty pages grew by at least half as much",
     meaning="After a fork, a page is copied when one of the processes writes to it. Each copied "
     "page takes memory once more, although RSS of this process stays the same.",
-    advice="While a fork saves data (BGSAVE of Redis), this is expected and ends with it. Else "
-    "write less to memory that was filled before the fork: gc.freeze() in Python, data structures "
-    "without reference counts. Switch transparent huge pages off: with them, a write to one byte "
-    "copies 2 MiB.",
+    advice="While a fork saves data (BGSAVE of Redis), this is expected and ends with it. "
+    "Otherwise write less to memory that was filled before the fork: gc.freeze() in Python, data "
+    "structures without reference counts. Switch transparent huge pages off: with them, a write "
+    "to one byte copies 2 MiB.",
     disproof="The other process has ended: then its pages become private without a copy.",
     needs=("shared_dirty", "private_dirty"),
 )

@@ -56,13 +56,28 @@ def check_id(id_: str) -> str:
 
 
 @attrs.frozen
+class Missing:
+    """Why a rule could not be checked; `str()` returns it for a person."""
+
+    fields: tuple[str, ...]
+    """Fields that the source does not report."""
+    facts: tuple[str, ...]
+    """Facts that the context lacks; empty if fields are missing too."""
+
+    def __str__(self) -> str:
+        if self.fields:
+            return f"the source does not report {', '.join(self.fields)}"
+        return f"the context has no {', '.join(self.facts)}"
+
+
+@attrs.frozen
 class Explanation:
     """Findings, and the rules that could not be checked."""
 
     findings: tuple[Finding, ...]
     """Largest first."""
-    unchecked: dict[str, str]
-    """The reason by id: fields that the source does not report, facts that the context lacks."""
+    unchecked: dict[str, Missing]
+    """What each of these rules requires, by id."""
 
 
 def explain(
@@ -95,7 +110,7 @@ def unchecked_rules(subject: Explainable, context: Context | None = None) -> dic
     A pmap table has no Swap, and an old kernel no KSM: that such a rule finds nothing means
     nothing. Args are those of `explain`.
     """
-    return examine(subject, context).unchecked
+    return {id_: str(missing) for id_, missing in examine(subject, context).unchecked.items()}
 
 
 def examine(
@@ -119,14 +134,14 @@ def examine(
     known = context or Context()
     wanted, view = _prepare(subject, known)
     findings: list[Finding] = []
-    unchecked: dict[str, str] = {}
+    unchecked: dict[str, Missing] = {}
     for rule in RULES.values():
         if rule.subject is not wanted or rule.id in ignore:
             continue
         if is_machine and not rule.machine_title:
             continue
         missing = _missing(rule, view, known)
-        if missing:
+        if missing is not None:
             unchecked[rule.id] = missing
         elif (finding := rule.finding(view)) is not None:
             findings.append(finding)
@@ -147,14 +162,12 @@ def _prepare(subject: Explainable, context: Context) -> tuple[Subject, View]:
     raise TypeError(msg)
 
 
-def _missing(rule: Rule, view: View, context: Context) -> str:
-    """Return why a rule cannot be checked; "" if it can."""
+def _missing(rule: Rule, view: View, context: Context) -> Missing | None:
+    """Return why a rule cannot be checked; None if it can."""
     if isinstance(view, OomReport):
-        return ""
-    fields = [name for name in rule.needs if not view.reports(name)]
+        return None
+    fields = tuple(name for name in rule.needs if not view.reports(name))
     if fields:
-        return f"the source does not report {', '.join(fields)}"
-    facts = [name for name in rule.needs_context if getattr(context, name) is None]
-    if facts:
-        return f"the context has no {', '.join(facts)}"
-    return ""
+        return Missing(fields, ())
+    facts = tuple(name for name in rule.needs_context if getattr(context, name) is None)
+    return Missing((), facts) if facts else None

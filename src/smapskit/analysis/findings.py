@@ -33,7 +33,7 @@ class Confidence(enum.StrEnum):
     LIKELY = "likely"
     """There are other explanations, but they are rare."""
     POSSIBLE = "possible"
-    """The figures fit it and also other explanations: do what is under disproof first."""
+    """The figures fit it and also other explanations: check the disproof first."""
 
 
 @attrs.frozen
@@ -88,7 +88,7 @@ class Finding:
     """What to do."""
     confidence: Confidence
     disproof: str = attrs.field(repr=False)
-    """What would show that the finding does not apply."""
+    """What would show that the finding does not apply; "Nothing: REASON" if nothing would."""
     size: int
     """The memory that the finding is about, in kB; findings are sorted by it."""
 

@@ -66,7 +66,7 @@ def _map_count(process: Process, limits: Limits) -> Evidence | None:
     title="The main stack has {size}, {share} of its limit of {limit}.",
     condition="[stack] is larger than {share} of RLIMIT_STACK",
     meaning="When the stack reaches the limit, the program is ended by a segmentation fault. The "
-    "usual reasons are recursion without end and large arrays in functions.",
+    "usual reasons are infinite recursion and large arrays in functions.",
     advice="Find the recursion: gdb -p PID -batch -ex bt. If the depth is intended, raise the "
     "limit before the start (ulimit -s), or run that code in a thread with a larger stack.",
     disproof="The stack was this large once and is not used now: a stack never shrinks.",
@@ -92,7 +92,7 @@ def _stack_limit(process: Process, limits: Limits) -> Evidence | None:
     title="The address space has {size}, {share} of its limit of {limit}.",
     condition="the sizes of all mappings add up to more than {share} of RLIMIT_AS",
     meaning="At the limit, mmap and malloc fail although memory is free. The limit counts address "
-    "space, not memory: what is only reserved counts in full.",
+    "space, not memory: reserved address space counts in full.",
     advice="Raise or remove the limit (ulimit -v), and limit memory with a cgroup instead. Or "
     "reserve less: see the finding reserved.",
     disproof="Nothing: the kernel enforces this limit.",
@@ -136,7 +136,7 @@ def _executable_stack(process: Process, _limits: Limits) -> Evidence | None:
     "writable-executable",
     confidence=Confidence.POSSIBLE,
     title="{size} of memory is writable and executable at the same time, in {mappings}.",
-    condition="a mapping that is no stack has the permissions w and x, and the process has no "
+    condition="a mapping other than a stack has the permissions w and x, and the process has no "
     "program or library that is known to generate code (JVM, V8, .NET, PyPy, ...)",
     meaning="Code can be changed while it runs. An error in the program can be used to write code "
     "and run it. Runtimes that compile at run time (JIT) do this for speed; other programs have no "
@@ -175,7 +175,7 @@ def _writable_executable(process: Process, _limits: Limits) -> Evidence | None:
     title="The process runs code from memory that is not a file on any disk: {size}.",
     condition="an executable mapping is of shared memory (memfd, /dev/shm), and the process has no "
     "program or library that is known to generate code (JVM, V8, .NET, PyPy, ...)",
-    meaning="Code that was never on a disk is what malware without files looks like. Container "
+    meaning="Malware can run code that was never on a disk (fileless malware). Container "
     "runtimes (runc) and some JIT compilers do it too.",
     advice="Look at the name of the memfd and at the program: ls -l /proc/PID/exe. If it is not "
     "known, copy it for examination from /proc/PID/map_files.",

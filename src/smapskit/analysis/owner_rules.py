@@ -42,12 +42,12 @@ _PAIRED_KINDS: Final = {MappingKind.THREAD_STACK, MappingKind.MALLOC_ARENA}
     condition="glibc's malloc has at least {arenas} heaps of arenas; they hold at least {rss} and "
     "more than {share} of RSS",
     meaning="An arena is the heap that glibc gives to threads that allocate at the same time, up "
-    "to 8 for each core. Memory freed in one arena is not used for another, and only the end of "
-    "an arena is returned to the kernel. So RSS can stay high although the program has freed most "
-    "of it.",
+    "to 8 for each core. Memory freed in one arena is not used for another, and only free memory "
+    "at the end of an arena is returned to the kernel. So RSS can stay high although the program "
+    "has freed most of it.",
     advice="Start the program with MALLOC_ARENA_MAX=2 in its environment, and compare RSS and "
-    "speed. Or load jemalloc with LD_PRELOAD. Calling malloc_trim(0) in the process returns what "
-    "is free now.",
+    "speed. Or load jemalloc with LD_PRELOAD. Calling malloc_trim(0) in the process returns the "
+    "memory that is free now.",
     disproof="malloc_info(3) reports that most of the memory of the arenas is in use, or RSS is "
     "the same with MALLOC_ARENA_MAX=2.",
     needs=("rss",),
@@ -72,8 +72,9 @@ def _malloc_arenas(process: Process, limits: Limits) -> Evidence | None:
     title="{rss}, {share} of RSS, is in [heap], the main heap of malloc.",
     condition="[heap] holds at least {rss} and more than {share} of RSS",
     meaning="These are objects that the program allocated with malloc or new, mostly in its main "
-    "thread; interpreters such as Python allocate small objects there too. One object near the "
-    "end keeps all freed memory below it. smaps cannot tell used memory from freed memory.",
+    "thread; interpreters such as Python allocate small objects there too. One object near its "
+    "end keeps all freed memory below that object in RSS. smaps cannot tell used memory from "
+    "freed memory.",
     advice="Record the process (smapskit record --by kind): does the heap grow without end? Then "
     "find who allocates, with heaptrack, memray (Python) or jemalloc's profiler. If it does not "
     "grow, call malloc_trim(0) in the process to see how much is free.",
@@ -95,8 +96,8 @@ def _main_heap(process: Process, limits: Limits) -> Evidence | None:
     condition="the heap of one runtime or allocator (JVM, Go, JavaScript, CPython, .NET, jemalloc, "
     "tcmalloc, ...) holds at least {rss} and more than {share} of RSS",
     meaning="The objects of the program are there. The runtime keeps freed memory for later, so "
-    "this is what the program needed at its highest, not what it uses now. Only the runtime's own "
-    "tools tell used from free memory.",
+    "this is the most that the program needed so far, which can be more than it uses now. Only "
+    "the runtime's own tools distinguish used from free memory.",
     advice="Ask the runtime: jcmd PID GC.class_histogram (Java), net/http/pprof (Go), "
     "node --heapsnapshot-signal (Node.js), memray or tracemalloc (Python), dotnet-gcdump (.NET). "
     "To limit it: -Xmx, GOMEMLIMIT, --max-old-space-size. To see whether it grows: "
@@ -130,8 +131,8 @@ def _runtime_heap(process: Process, limits: Limits) -> Evidence | None:
     "unnamed-anonymous",
     confidence=Confidence.POSSIBLE,
     title="{rss}, {share} of RSS, is anonymous memory whose owner is not known.",
-    condition="anonymous mappings that are no heap, arena, stack or known runtime hold at least "
-    "{rss} and more than {share} of RSS",
+    condition="anonymous mappings other than heaps, arenas, stacks and known runtimes hold at "
+    "least {rss} and more than {share} of RSS",
     meaning="The program, a library or an allocator mapped this memory with mmap and gave it no "
     "name. malloc does so for blocks of 128 KiB and more: large arrays, buffers, images.",
     advice="Start the program with GLIBC_TUNABLES=glibc.mem.decorate_maps=1 (glibc 2.40 or later), "
@@ -335,13 +336,14 @@ def _device_memory(process: Process, limits: Limits) -> Evidence | None:
 
 @_explanation(
     "hugetlb",
-    title="{hugetlb} is in pages of the hugetlb pool, which no RSS includes.",
+    title="{hugetlb} is in pages of the hugetlb pool, which RSS does not include.",
     condition="any page of the hugetlb pool is mapped",
     meaning="These pages were set aside for huge pages (vm.nr_hugepages). They are never paged "
     "out. RSS, PSS and free memory do not count them, so the process uses this much more than its "
     "RSS.",
-    advice="Add it to RSS to get what the process uses. Check with HugePages_Free in /proc/meminfo "
-    "that the pool is not larger than needed: what is unused there is lost to everything else.",
+    advice="Add it to RSS to get what the process uses. Check with HugePages_Free in "
+    "/proc/meminfo that the pool is not larger than needed: unused pages of the pool cannot be "
+    "used for anything else.",
     disproof="Nothing: the kernel reports these pages.",
     needs=("private_hugetlb", "rss"),
 )
@@ -392,7 +394,7 @@ def _is_reserved(row: Row) -> bool:
     confidence=Confidence.LIKELY,
     title="The process allocated {size}, and uses {used} of it ({share}).",
     condition="writable private anonymous memory of at least {size} is less than {share} in use, "
-    "without what is only reserved",
+    "without reserved address space",
     meaning="The memory was allocated and never written to, so that it takes no pages. But it "
     "counts against the commit limit: with vm.overcommit_memory=2, other programs may be refused "
     "memory because of it, and a fork needs as much again.",

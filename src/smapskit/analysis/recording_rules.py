@@ -133,11 +133,11 @@ def _levelled_off(course: Course, limits: Limits) -> Evidence | None:
     "peak",
     title="At its highest, after {seconds}, the process used {peak}; at the end {last}.",
     condition="the highest value of dirty pages and swap is at least {times} times the last one "
-    "and {difference} above it, and it is no saw-tooth",
+    "and {difference} above it, and it is not a saw-tooth",
     meaning="For some time the process needed much more than it does now. A single snapshot does "
     "not show this, but a limit of memory must allow for it.",
-    advice="Set limits by the highest value. Markers in the recording, or its time, tell what the "
-    "process did then.",
+    advice="Set limits by the highest value. Markers in the recording, or the time, show what "
+    "the process did then.",
     disproof="Nothing: it was measured.",
     needs=("shared_dirty", "private_dirty"),
 )
@@ -160,11 +160,12 @@ def _peak(course: Course, limits: Limits) -> Evidence | None:
 @_problem(
     "reclaimed",
     confidence=Confidence.LIKELY,
-    title="The kernel took back {fall} of file data while the process used more memory.",
+    title="The kernel took back {fall} of file data, {share} of it, while the process used more "
+    "memory.",
     condition="clean pages fell by at least {fall} and {share} from their highest value, and dirty "
     "pages and swap grew by at least half as much since",
     meaning="Memory was short: the kernel dropped pages of files to make room. When nothing is "
-    "left to drop, memory goes to swap, or a process is ended (out of memory).",
+    "left to drop, memory goes to swap, or a process is killed (out of memory).",
     advice="Look at the limit of the container (memory.max) or the memory of the machine, and at "
     "what grows (record --by kind). Pages that are dropped and read again slow the program down: "
     "see majflt in /proc/PID/stat.",

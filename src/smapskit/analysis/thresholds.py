@@ -144,7 +144,7 @@ THRESHOLDS: Final[dict[str, dict[str, Threshold]]] = {
     },
     "copy-on-write": {
         "copied": _kb(16 * MIB, _LARGE),
-        "share": _share(0.1, "of what was shared before"),
+        "share": _share(0.1, "of the memory that was shared before"),
     },
     "swapped-out": {"swap": _kb(16 * MIB, _LARGE)},
     # ---- a recording ----

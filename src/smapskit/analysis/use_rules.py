@@ -69,7 +69,7 @@ def _thp_bloat(process: Process, limits: Limits) -> Evidence | None:
     "kernel needs memory. It is not a leak: the process uses RSS - LazyFree.",
     advice="Nothing. If monitoring needs an exact RSS, let the allocator use MADV_DONTNEED: "
     "GODEBUG=madvdontneed=1 for Go before 1.16, muzzy_decay_ms:0 for jemalloc.",
-    disproof="Nothing: the kernel reports it. Pages that are written again leave the count.",
+    disproof="Nothing: the kernel reports it. Pages that are written again are not counted.",
     needs=("lazy_free", "rss"),
 )
 def _lazy_free(process: Process, limits: Limits) -> Evidence | None:
@@ -88,14 +88,14 @@ def _lazy_free(process: Process, limits: Limits) -> Evidence | None:
 @_explanation(
     "reclaimable-file",
     title="{clean}, {share} of RSS, is unmodified data of files, which the kernel can drop.",
-    condition="clean pages of mapped files that are no programs or libraries are at least {clean} "
+    condition="clean pages of mapped files other than programs and libraries are at least {clean} "
     "and more than {share} of RSS",
     meaning="The process reads files through mmap. Their pages are the page cache of the kernel: "
     "when memory is needed, they are dropped without writing, and read again later. It is not a "
     "leak, though RSS grows up to the size of the files.",
     advice="Nothing, unless the machine or the container is short of memory and reads the same "
     "files again and again. madvise(MADV_DONTNEED) or unmapping takes the pages out of RSS.",
-    disproof="The pages are locked (Locked), or the file lies on a tmpfs.",
+    disproof="The pages are locked (Locked), or the file is on a tmpfs.",
     needs=("shared_clean", "private_clean", "rss"),
 )
 def _reclaimable_file(process: Process, limits: Limits) -> Evidence | None:
@@ -166,15 +166,15 @@ def _fork_shared(process: Process, limits: Limits) -> Evidence | None:
 @_problem(
     "dirty-shared-file",
     confidence=Confidence.LIKELY,
-    title="{dirty} of modified data in mapped files has not been written to disk.",
+    title="{dirty} of modified data in mapped files, {share} of RSS, is not written to disk.",
     condition="shared mappings of files have at least {dirty} of dirty pages, and more than "
     "{share} of RSS",
     meaning="The process writes to files through mmap. The kernel must write these pages before "
-    "it can drop them, which makes other programs wait when memory is short; a crash of the "
-    "machine loses what is not written.",
+    "it can drop them, which makes other programs wait when memory is short; pages that are not "
+    "written are lost if the machine crashes.",
     advice="Call msync(2) at points where the data is consistent, or lower vm.dirty_bytes. Put "
     "files that need not survive on a tmpfs or in anonymous memory.",
-    disproof="The file lies on a tmpfs: df FILE shows it. Then nothing is written at all.",
+    disproof="The file is on a tmpfs: df FILE shows it. Then nothing is written at all.",
     needs=("shared_dirty", "private_dirty", "rss"),
 )
 def _dirty_shared_file(process: Process, limits: Limits) -> Evidence | None:
@@ -200,7 +200,7 @@ def _dirty_shared_file(process: Process, limits: Limits) -> Evidence | None:
     "temporary files on purpose.",
     advice="Restart the process, or let it close the file. lsof +L1 lists deleted files that are "
     "open.",
-    disproof="The file is really called '... (deleted)', or lies on a tmpfs.",
+    disproof="The file is really called '... (deleted)', or is on a tmpfs.",
 )
 def _deleted_file(process: Process, limits: Limits) -> Evidence | None:
     deleted = process.files.where(
@@ -254,12 +254,12 @@ def _deleted_executable(process: Process, _limits: Limits) -> Evidence | None:
 
 @_explanation(
     "ksm",
-    title="{ksm} is merged with identical pages by the kernel (KSM).",
+    title="{ksm}, {share} of RSS, is merged with identical pages by the kernel (KSM).",
     condition="KSM is at least {ksm}",
     meaning="The kernel found pages with the same content and keeps one copy of each. RSS counts "
     "them in full. A write to one of them makes a copy and takes more memory, and the time that a "
     "write takes can reveal the content to another process.",
-    advice="Nothing, if merging is wanted (virtual machines). Else do not call "
+    advice="Nothing, if merging is wanted (virtual machines). Otherwise do not call "
     "madvise(MADV_MERGEABLE) or prctl(PR_SET_MEMORY_MERGE), or switch it off with "
     "/sys/kernel/mm/ksm/run.",
     disproof="Nothing: the kernel reports it.",
@@ -281,8 +281,8 @@ def _ksm(process: Process, limits: Limits) -> Evidence | None:
     condition="mappings with the flag lo or lf have at least {locked} of locked memory",
     meaning="The process called mlock or mlockall. These pages are never paged out or dropped, "
     "even if they have not been used for days.",
-    advice="Nothing, if the program needs guaranteed access times or protects secrets. Else lock "
-    "less: mlock for the data that needs it in place of mlockall, or MLOCK_ONFAULT.",
+    advice="Nothing, if the program needs guaranteed access times or protects secrets. Otherwise "
+    "lock less: mlock for the data that needs it in place of mlockall, or MLOCK_ONFAULT.",
     disproof="Nothing: the kernel reports it.",
     needs=("locked", "rss", "vm_flags"),
 )
@@ -333,12 +333,13 @@ def _swapped(process: Process, limits: Limits) -> Evidence | None:
     confidence=Confidence.LIKELY,
     title="Page faults in {size} are handled by a program (userfaultfd), not by the kernel.",
     condition="any mapping has the flag um, uw or ui",
-    meaning="The process, or one that monitors it, provides the pages on first access or is told "
-    "of writes: live migration of virtual machines, checkpoints (CRIU), snapshots of databases, "
-    "garbage collectors. An access waits until that program answers.",
+    meaning="The process, or one that monitors it, provides the pages on first access or is "
+    "notified of writes: live migration of virtual machines, checkpoints (CRIU), snapshots of "
+    "databases, garbage collectors. An access waits until that program answers.",
     advice="If the process hangs, look at the program that holds the userfaultfd: "
     "ls -l /proc/*/fd | grep userfaultfd.",
-    disproof="Nothing: the kernel reports the flags.",
+    disproof="The only flag is uw, and the kernel itself records writes (UFFD_FEATURE_WP_ASYNC, "
+    "Linux 6.7).",
     needs=("vm_flags",),
 )
 def _userfaultfd(process: Process, _limits: Limits) -> Evidence | None:
@@ -357,9 +358,9 @@ def _userfaultfd(process: Process, _limits: Limits) -> Evidence | None:
     meaning="The kernel needs a page of page tables for each piece of address space in which "
     "anything was touched, however little. A process that touches a large area here and there "
     "has more page tables than data. They are never paged out.",
-    advice="Keep data close together, use huge pages (MADV_HUGEPAGE, hugetlb), or unmap what is "
-    "not needed any more. Many processes that map the same large shared memory need page tables "
-    "each: use hugetlb pages for it.",
+    advice="Keep data close together, use huge pages (MADV_HUGEPAGE, hugetlb), or unmap memory "
+    "that is not needed any more. Many processes that map the same large shared memory each need "
+    "their own page tables: use hugetlb pages for it.",
     disproof="VmPTE in /proc/PID/status is small now: the tables were freed.",
     needs=("rss",),
     needs_context=("page_tables",),
@@ -377,7 +378,11 @@ def _page_tables(process: Process, limits: Limits) -> Evidence | None:
     )
     page = process.context.page_size
     # An entry has 8 bytes: with pages of 4 KiB, a page of 512 entries maps 2 MiB.
-    detail = f"Here a page of {page} kB maps {format_kb(page * page * 128)}." if page else ""
+    detail = (
+        f"On this machine, a page table of {page} kB maps {format_kb(page * page * 128)}."
+        if page
+        else ""
+    )
     largest = process.where(lambda row: row.mapping.size > _MIN_SPARSE_KB)
     return Evidence(tables, figures, largest.mappings, detail, counter="size")
 
@@ -386,9 +391,9 @@ def _page_tables(process: Process, limits: Limits) -> Evidence | None:
     "most-of-memory",
     title="This process alone uses {used}, {share} of the memory of the machine.",
     condition="dirty pages of the process are more than {share} of MemTotal",
-    meaning="When another process needs memory, the kernel drops caches, pages out, and at last "
-    "ends the largest process (out of memory).",
-    advice="Read the other findings: they tell what the memory is. Limit the process with the "
+    meaning="When another process needs memory, the kernel drops caches, pages out, and finally "
+    "kills the largest process (out of memory).",
+    advice="The other findings show which memory it is. Limit the process with the "
     "setting of its runtime (-Xmx, GOMEMLIMIT, shared_buffers) or a cgroup, or move it to a larger "
     "machine.",
     disproof="The machine is meant for this process alone, and the process does not grow.",

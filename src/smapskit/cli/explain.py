@@ -224,7 +224,8 @@ def build_parser() -> argparse.ArgumentParser:
         default=[],
         type=_fact,
         metavar="NAME=VALUE",
-        help="a fact of the machine of a CAPTURE; sizes in kB; may be given several times: "
+        help="a fact of the machine on which a CAPTURE was made; sizes in kB; may be given several "
+        "times: "
         f"{facts}",
     )
     parser.add_argument(

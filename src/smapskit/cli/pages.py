@@ -168,7 +168,8 @@ def build_parser() -> argparse.ArgumentParser:
         "pages of files are in the page cache, one row per file. Sizes are in kB. The map has one "
         "character for each part of the range: · (.) no page is in memory, ░ (-) few, ▒ (+) half, "
         "▓ (*) most, █ (#) all; s: none, but some are in swap. Active pages (on the kernel's "
-        "active list) require root. Neither processes nor files are changed or read.",
+        "active list) require root. Only --working-set changes a "
+        "process; the contents of memory and files are never read.",
     )
     parser.add_argument(
         "operands",

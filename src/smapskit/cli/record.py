@@ -208,7 +208,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=seconds,
         default=1.0,
         metavar="SECONDS",
-        help="between the beginnings of two samples (default: 1)",
+        help="time from the start of one sample to the start of the next (default: 1)",
     )
     parser.add_argument(
         "-t", "--duration", type=seconds, metavar="SECONDS", help="stop after this time"
@@ -217,7 +217,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--by",
         choices=(*get_args(GroupName), "mapping"),
-        help="one row per group and sample; mapping: one row per mapping",
+        help="one row per group and sample. mapping: one row per mapping; backing: where the pages "
+        "come from; kind: whose memory it is (heap, thread stack, code, ...)",
     )
     parser.add_argument(
         "--budget",

@@ -209,7 +209,8 @@ def build_parser() -> argparse.ArgumentParser:
     other.add_argument(
         "--by",
         choices=get_args(GroupName),
-        help="one row per group of mappings, with sums, the largest RSS first",
+        help="one row per group of mappings, with sums in kB, the largest RSS first. backing: "
+        "where the pages come from; kind: whose memory it is (heap, thread stack, code, ...)",
     )
     add_table_options(other, of="--by")
     formats = other.add_mutually_exclusive_group()

@@ -99,7 +99,12 @@ def build_parser() -> Parser:
     )
     parser.add_argument("--all", action="store_true", help="all processes that this user may read")
     groups = parser.add_mutually_exclusive_group()
-    groups.add_argument("--by", choices=get_args(GroupName), help="one row per group")
+    groups.add_argument(
+        "--by",
+        choices=get_args(GroupName),
+        help="one row per group. backing: "
+        "where the pages come from; kind: whose memory it is (heap, thread stack, code, ...)",
+    )
     groups.add_argument(
         "--by-process",
         choices=get_args(FamilyKey),

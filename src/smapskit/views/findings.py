@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from smapskit.analysis.explain import Explanation
+from smapskit.analysis.explain import Explanation, Missing
 from smapskit.analysis.findings import Figure, Finding, format_kb
 from smapskit.model.mapping import Mapping
 from smapskit.text import sanitize, truncate
@@ -25,6 +25,25 @@ _MAX_MAPPINGS: Final = 5
 _MAX_NAMES: Final = 3
 _MAX_PROCESSES: Final = 20
 _LABEL_WIDTH: Final = 15
+_CANNOT_BE_WRONG: Final = "Nothing: "
+"""How a disproof begins where nothing would show that the finding does not apply."""
+_FIGURE_LABELS: Final = {
+    "began": "growth began after",
+    "clean_left": "file data left",
+    "grown": "growth of other memory",
+    "last": "at the end",
+    "level": "level reached",
+    "mem_total": "memory of the machine",
+    "of_largest_kind": "of this kind",
+    "pss": "PSS",
+    "rising": "steps that rose",
+    "rss": "RSS",
+    "rss_without": "RSS without it",
+    "seconds": "time",
+    "uss": "USS",
+    "vsz": "VSZ",
+}
+"""Names of figures that are not clear without the documentation."""
 
 
 @attrs.frozen(kw_only=True)
@@ -72,13 +91,16 @@ def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]
     # The commands in the texts can then be copied.
     advice = finding.advice if pid is None else re.sub(r"\bPID\b", str(pid), finding.advice)
     shown = [figure for figure in finding.figures if str(figure) not in finding.title]
+    # The reason why nothing would disprove it is the reason why it is certain.
+    reason = finding.disproof.removeprefix(_CANNOT_BE_WRONG)
+    is_sure = reason != finding.disproof
     entries = [
         ("Id", f"{finding.id} ({finding.severity})"),
         ("Also", ", ".join(map(_figure, shown))),
         ("Meaning", finding.meaning),
         ("What to do", advice),
-        ("How sure", finding.confidence),
-        ("Disproof", finding.disproof),
+        ("How sure", f"{finding.confidence}: {reason}" if is_sure else finding.confidence),
+        ("Wrong if", "" if is_sure else finding.disproof),
     ]
     for name, text in entries:
         if text:
@@ -89,7 +111,9 @@ def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]
 
 
 def _figure(figure: Figure) -> str:
-    return str(figure) if figure.noun else f"{figure.name.replace('_', ' ')} {figure}"
+    if figure.noun:
+        return str(figure)
+    return f"{_FIGURE_LABELS.get(figure.name, figure.name.replace('_', ' '))} {figure}"
 
 
 def _labelled(name: str, text: str) -> list[str]:
@@ -112,12 +136,22 @@ def _mapping_line(mapping: Mapping, counter: str) -> str:
     return start + (path if len(path) <= room else f"...{path[3 - room :]}")
 
 
-def _format_unchecked(unchecked: MappingOf[str, str]) -> list[str]:
-    by_reason: dict[str, list[str]] = {}
-    for id_, reason in unchecked.items():
-        by_reason.setdefault(reason, []).append(id_)
-    parts = [f"{', '.join(ids)} ({reason})" for reason, ids in by_reason.items()]
-    return _wrap(f"Not checked: {'; '.join(parts)}")
+def _format_unchecked(unchecked: MappingOf[str, Missing]) -> list[str]:
+    """Return which rules lack fields, and which facts of the machine, all in kB, are missing."""
+    lines: list[str] = []
+    by_fields: dict[tuple[str, ...], list[str]] = {}
+    for id_, missing in unchecked.items():
+        if missing.fields:
+            by_fields.setdefault(missing.fields, []).append(id_)
+    if by_fields:
+        parts = [f"{', '.join(ids)} ({', '.join(names)})" for names, ids in by_fields.items()]
+        text = "Not checked, since the source does not report the fields in parentheses: "
+        lines += _wrap(f"{text}{'; '.join(parts)}.")
+    facts = dict.fromkeys(name for missing in unchecked.values() for name in missing.facts)
+    if facts:
+        text = "Not checked, since these facts of the machine are not known: "
+        lines += _wrap(f"{text}{', '.join(facts)}. Give them with --context NAME=VALUE, in kB.")
+    return lines
 
 
 def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
@@ -208,7 +242,7 @@ def _report_document(report: Report) -> dict[str, Any]:
             _finding_document(finding, report.names.get(finding.id))
             for finding in report.explanation.findings
         ],
-        "unchecked": report.explanation.unchecked,
+        "unchecked": {id_: str(why) for id_, why in report.explanation.unchecked.items()},
     }
 
 
