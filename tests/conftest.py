@@ -14,6 +14,8 @@ from hypothesis import settings
 from support.paths import PROCESSES, TESTS
 from support.subjects import ALL_MAPPING_KINDS, Start
 
+_SLOW_PAGES = ("howto.md", "many-captures.md", "pages.md", "recording.md", "tutorial.md")
+"""Pages with commands that record processes, for seconds."""
 _MARK_OF_FOLDER = {"live": pytest.mark.live, "integration": pytest.mark.integration}
 
 
@@ -38,6 +40,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.path.suffix == ".md":  # the documentation's examples read processes
             item.add_marker(pytest.mark.live)
+            if item.path.name in _SLOW_PAGES:
+                item.add_marker(pytest.mark.slow)
         elif item.path.is_relative_to(TESTS):
             mark = _MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0])
             if mark is not None:

@@ -29,6 +29,8 @@ from support.paths import RECORDED
 
 from smapskit import PageRecording, PageRuns, PageState, save_pages
 
+pytestmark = pytest.mark.slow
+
 JUDGED = ("sequential", "hot", "shuffled", "twice", "advice")
 CACHED = int(PageState.CACHED)
 

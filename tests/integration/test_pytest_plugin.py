@@ -13,7 +13,7 @@ from support.subjects import unmeasured
 from smapskit.text import parse_size
 
 pytest_plugins = ["pytester"]
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 HEAD = """
 import gc, mmap

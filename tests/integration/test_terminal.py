@@ -15,6 +15,8 @@ from support.paths import FIXTURES
 import smapskit
 from smapskit import Mapping, Snapshot
 
+pytestmark = pytest.mark.slow
+
 fcntl = pytest.importorskip("fcntl")
 termios = pytest.importorskip("termios")
 

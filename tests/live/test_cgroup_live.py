@@ -21,7 +21,7 @@ from support.subjects import Start
 import smapskit
 from smapskit import cli, read_cgroup
 
-pytestmark = needs_linux
+pytestmark = [needs_linux, pytest.mark.slow]
 MIB = 1024
 ANON, TMPFS, MAPPED, CACHED, FILES = 24, 8, 12, 16, 6000
 """MiB of each kind of memory, and the number of empty files."""

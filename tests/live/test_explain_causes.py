@@ -28,7 +28,7 @@ import smapskit
 from smapskit.analysis.explain import RULES
 from smapskit.analysis.rules import Subject
 
-pytestmark = needs_linux
+pytestmark = [needs_linux, pytest.mark.slow]
 
 KSM = Path("/sys/kernel/mm/ksm/run")
 THP = Path("/sys/kernel/mm/transparent_hugepage/enabled")

@@ -21,7 +21,7 @@ from smapskit import cli
 from smapskit.cli import pages as command
 from smapskit.views.page_tables import ASCII, BLOCKS
 
-pytestmark = needs_linux
+pytestmark = [needs_linux, pytest.mark.slow]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 

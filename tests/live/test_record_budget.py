@@ -21,7 +21,7 @@ from smapskit.sources import process as process_source
 from smapskit.sources import recording
 from smapskit.sources.recording import sampling, watch
 
-pytestmark = needs_linux
+pytestmark = [needs_linux, pytest.mark.slow]
 
 MIB = 1024
 GROWS = """

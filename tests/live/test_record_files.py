@@ -23,7 +23,10 @@ from smapskit import Recording, Totals, Unsupported, cli
 from smapskit.sources import recording
 from smapskit.sources.recording import Sample, storage
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux"),
+    pytest.mark.slow,
+]
 
 
 def make_row(seconds: float, group: str = "", marker: str = "", rss: int = 100) -> Sample:

@@ -20,7 +20,7 @@ import smapskit
 from smapskit import PageSample, PageState
 from smapskit.sources.pages import cache, pagemap, sampling
 
-pytestmark = needs_linux
+pytestmark = [needs_linux, pytest.mark.slow]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 READER = """

@@ -156,6 +156,7 @@ def test_swap_of_a_machine_that_is_short_of_memory() -> None:
 # ---- the context -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_limit_of_mappings_is_that_of_the_machine() -> None:
     many = Snapshot(tuple(mapping(8192 * at, rss=0) for at in range(50_000)))
     assumed = next(f for f in smapskit.explain(many) if f.id == "map-count")
@@ -407,6 +408,7 @@ CONTEXT = Context(
 )
 
 
+@pytest.mark.slow
 @given(strategies.smaps(), strategies.smaps())
 def test_any_text_is_explained(before: bytes, after: bytes) -> None:
     one, two = (smapskit.parse_smaps(text, strict=False) for text in (before, after))

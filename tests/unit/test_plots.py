@@ -119,6 +119,7 @@ class TestSnapshot:
             True,
         ]
 
+    @pytest.mark.slow
     def test_65000_mappings_are_one_collection(self) -> None:
         many = Snapshot(tuple(mapping(n, n % 4, f"[anon:{n % 9}]") for n in range(65_000)))
         for by in ("backing", "kind"):
@@ -264,6 +265,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FIGURES)
 class TestAllFigures:
     def test_can_be_pickled(self, name: str) -> None:

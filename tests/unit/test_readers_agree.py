@@ -37,6 +37,7 @@ def _numpy_for_small_texts() -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 class TestReference:
     def test_every_reader_agrees_with_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         status = smaps_readers.main(["--cases", "300", "--seed", "7"])

@@ -36,43 +36,42 @@ def run(words: Sequence[str]) -> int:
     if options.by_process and options.sort != "pss":
         parser.error("--sort is not possible with --by-process: families are sorted by PSS")
     try:
-        unreadable = _print_families(options) if options.by_process else _print_usage(options)
+        text, unreadable = _families(options) if options.by_process else _usage(options)
     except (SmapskitError, OSError) as error:
         print_error(error)
         return FAILURE
+    sys.stdout.write(text)
     sys.stdout.flush()
     for reason, count in unreadable_reasons(unreadable).items():
         print_message(f"{count} more could not be read ({reason})")
     return 0
 
 
-def _print_families(options: argparse.Namespace) -> dict[int, str]:
+def _families(options: argparse.Namespace) -> tuple[str, dict[int, str]]:
+    """Return what to print, and why some processes could not be read."""
     with show_progress() as progress:
         families = read_families(options.by_process, progress=progress)
-    if options.json or options.csv:
-        write = exports.families_to_json if options.json else exports.families_to_csv
-        sys.stdout.write(write(families))
-    else:
-        sys.stdout.write(format_families(families, table_style(options)))
-    return families.unreadable
+    if options.json:
+        return exports.families_to_json(families), families.unreadable
+    if options.csv:
+        return exports.families_to_csv(families), families.unreadable
+    return format_families(families, table_style(options)), families.unreadable
 
 
-def _print_usage(options: argparse.Namespace) -> dict[int, str]:
+def _usage(options: argparse.Namespace) -> tuple[str, dict[int, str]]:
+    """Return what to print, and why some processes could not be read."""
     with show_progress() as progress:
         usage = read_system(options.by, progress=progress)
-    processes = ((each.pid, each.usage, each.command) for each in usage.processes)
-    groups = {key: (group.processes, group.totals) for key, group in usage.groups.items()}
     if options.json or options.csv:
-        rows = _rows(usage, options.by, options.sort)
         write = exports.system_to_json if options.json else exports.system_to_csv
-        sys.stdout.write(write(rows, usage.unreadable, options.by))
-    elif options.by:
-        sys.stdout.write(
-            format_system_groups(groups, options.by, options.sort, table_style(options))
-        )
-    else:
-        sys.stdout.write(format_processes(processes, options.sort, table_style(options)))
-    return usage.unreadable
+        rows = _rows(usage, options.by, options.sort)
+        return write(rows, usage.unreadable, options.by), usage.unreadable
+    style = table_style(options)
+    if options.by:
+        groups = {key: (group.processes, group.totals) for key, group in usage.groups.items()}
+        return format_system_groups(groups, options.by, options.sort, style), usage.unreadable
+    processes = ((each.pid, each.usage, each.command) for each in usage.processes)
+    return format_processes(processes, options.sort, style), usage.unreadable
 
 
 def _rows(usage: SystemUsage, by: str | None, sort: str) -> list[exports.SystemRow]:
