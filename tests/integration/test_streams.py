@@ -145,6 +145,7 @@ def large(start: Callable[..., subprocess.Popen[str]]) -> int:
     return start(sys.executable, "-c", MANY).pid
 
 
+@pytest.mark.slow
 @live
 @pytest.mark.parametrize("options", [["-x"], ["-X"], ["--json"], ["--by", "pathname"]])
 @pytest.mark.parametrize("delay", [0.2, 0.4])
@@ -190,6 +191,7 @@ def test_ctrl_c_while_parquet_is_made_names_the_samples(sleeper: int, tmp_path: 
 # ---- nothing else on standard output ---------------------------------------------------------
 
 
+@pytest.mark.slow
 @live
 @pytest.mark.parametrize("options", [["--json"], ["--csv"], ["--json", "--by", "perms"]])
 def test_machine_formats_have_nothing_else_on_standard_output(options: list[str]) -> None:

@@ -74,6 +74,7 @@ class TestAgainstPmap:
     @pytest.mark.parametrize(
         "range_", ["{0:x}", "{0:x},{1:x}", "{0:x},", ",{1:x}", "0x{0:x}", "0,0"]
     )
+    @pytest.mark.slow
     def test_a_range_of_addresses(self, all_kinds: int, range_: str) -> None:
         with stopped(all_kinds):
             snapshot = smapskit.read(all_kinds)

@@ -166,6 +166,7 @@ def partial_file(folder: Path, lines: int) -> Path:
     raise AssertionError(f"no file with {lines} lines in {list(folder.iterdir())}")
 
 
+@pytest.mark.slow
 class TestCommandLine:
     @requires("pyarrow")
     def test_a_command_from_its_start_and_its_plot(self, tmp_path: Path) -> None:

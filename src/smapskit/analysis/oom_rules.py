@@ -81,7 +81,8 @@ _LOCKED: Final = (
     "is 137 in a shell and in a container (OOMKilled).",
     advice="smapskit cgroup shows what a container or a service uses now, and smapskit --all the "
     "processes of a machine. If nothing can be saved, raise the limit or add memory.",
-    disproof="Nothing: the kernel reports it. Why a process needed the memory is not in the report.",
+    disproof="Nothing: the kernel reports it. Why a process needed the memory is not in the "
+    "report.",
 )
 def _oom_kill(report: OomReport, _limits: Limits) -> Evidence | None:
     parts, whole = _filled_by(report), _whole(report)

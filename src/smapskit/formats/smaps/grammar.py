@@ -25,6 +25,7 @@ MAX_DIGITS: Final = 15
 """Any number with so many digits is below MAX_KB."""
 MAX_FIELD_NAMES: Final = 256
 """Kernels have about 30. Each further name would be a column of every mapping."""
+TOO_MANY_FIELDS: Final = f"expected at most {MAX_FIELD_NAMES} different fields"
 MAX_INODE: Final = 2**64 - 1
 ROLLUP_NAME: Final = "[rollup]"
 

@@ -25,6 +25,7 @@ from smapskit.formats.smaps.grammar import (
     MAX_KB,
     NUMBER,
     ROLLUP_NAME,
+    TOO_MANY_FIELDS,
 )
 from smapskit.formats.smaps.layout import (
     HEADERS_TO_LEARN_FROM,
@@ -341,7 +342,7 @@ class LineParser:
 
     def _learn_field(self, record: RawRecord, name: str, style: FieldStyle) -> None:
         if len(self.styles) == MAX_FIELD_NAMES:
-            raise self._error(f"expected at most {MAX_FIELD_NAMES} different fields, got {name}")
+            raise self._error(f"{TOO_MANY_FIELDS}, got {name}")
         self._learn_style(style, next(reversed(record.fields), None))
 
     def _learn_style(self, style: FieldStyle, previous: str | None) -> None:

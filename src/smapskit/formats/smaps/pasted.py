@@ -17,7 +17,7 @@ from typing import Final, NamedTuple, TypeVar
 from smapskit.errors import ParseError
 from smapskit.formats import paste
 from smapskit.formats.smaps.files import ROLLUP, SMAPS, ProcFile
-from smapskit.formats.smaps.grammar import FIELD, HEADER, NUMBER
+from smapskit.formats.smaps.grammar import FIELD, HEADER, NUMBER, TOO_MANY_FIELDS
 from smapskit.model.notes import LineNotes, Note
 from smapskit.text import decode, encode
 
@@ -72,6 +72,8 @@ def parse_pasted(
         try:
             return parse(Pasted(data), True)
         except ParseError as error:
+            if error.message.startswith(TOO_MANY_FIELDS):
+                raise  # at once: cleaning does not change that
             rejected = error
     pasted = clean(data, file)
     if rejected is not None and strict and not pasted.notes:
