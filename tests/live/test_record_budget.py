@@ -188,6 +188,19 @@ class TestWhen:
         assert 60 * MIB < (smapskit.load(path).totals().anonymous or 0) < 80 * MIB
         assert found.markers[0][1].startswith("anon > 60% of limit: ")
 
+    def test_a_process_without_memory_has_left_its_group(
+        self, sleeper: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limits = itertools.chain([100 * MIB], itertools.repeat(math.inf))
+        monkeypatch.setattr(
+            watch, "read_cgroup", lambda _: SimpleNamespace(effective_limit=next(limits), name="/")
+        )
+        monkeypatch.setattr(watch, "_LIMIT_SECONDS", 0.0)
+        monkeypatch.setattr("smapskit.sources.process.read_status", lambda *_: {})
+        path = tmp_path / "x.smaps"
+        smapskit.record(sleeper, 0.3, 0.6, when="anon > 60% of limit", snapshot=path)
+        assert not path.exists()
+
     def test_a_group_without_a_limit(
         self, sleeper: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -140,7 +140,13 @@ class Watch:
     def _poll(self, now: float) -> str | None:
         """Return a marker if the condition holds."""
         if self.condition.part is not None and now >= self._limit_time + _LIMIT_SECONDS:
-            self._read_limit()
+            try:
+                self._read_limit()
+            except Unsupported:
+                # A process that ends has lost its memory before it leaves its group.
+                if process.read_status(self._pid, procfs.PROC):
+                    raise
+                return None
             now = time.monotonic()
         values = process.read_status(self._pid, procfs.PROC)
         seconds = time.monotonic() - now
