@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from support.paths import PROCESSES, TESTS
-from support.subjects import ALL_MAPPING_KINDS, Start
+from support.subjects import ALL_MAPPING_KINDS, Start, unmeasured
 
 _SLOW_PAGES = ("howto.md", "many-captures.md", "pages.md", "recording.md", "tutorial.md")
 """Pages with commands that record processes, for seconds."""
@@ -73,7 +73,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def run(*command: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=unmeasured()
         )
         started.append(process)
         assert process.stdout is not None

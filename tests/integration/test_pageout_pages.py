@@ -26,6 +26,7 @@ from matplotlib.legend import Legend
 from numpy.typing import NDArray
 from support.marks import needs_root
 from support.paths import RECORDED
+from support.subjects import unmeasured
 
 from smapskit import PageRecording, PageRuns, PageState, save_pages
 
@@ -419,7 +420,8 @@ def make(tmp_path: Path, *words: str, before: tuple[str, ...] = ()) -> Callable[
     """Make a run with the options and return its output; fail unless all is shown."""
     command = [*before, sys.executable, str(EXAMPLE / "run.py"), "--folder", str(tmp_path)]
     command += ["--pages", "--out", str(tmp_path / "out"), *words]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Coverage would add memory of its own to the workload.
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, env=unmeasured())
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return lambda: ran.stdout
 

@@ -111,7 +111,7 @@ class TestBudget:
                 process.stdin.write("\n")
                 process.stdin.flush()
 
-        found = smapskit.record(process.pid, 0.2, 0.6, budget=0.001, on_sample=go_on)
+        found = smapskit.record(process.pid, 0.2, 3, budget=0.001, on_sample=go_on)
         assert [text for _, text in found.markers] == ["exec: sleep 60"]
 
     def test_a_process_that_ends_ends_the_recording(self, start: Start) -> None:

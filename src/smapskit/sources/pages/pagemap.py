@@ -98,6 +98,9 @@ class PageMap:
                 procfs.proc_path(pid, "pagemap", proc), os.O_RDONLY | os.O_CLOEXEC
             )
         except OSError as error:
+            # The kernel refuses that of a zombie to all but root.
+            if error.errno == errno.EACCES and not procfs.has_memory(pid, proc):
+                procfs.raise_gone(pid, proc, had_memory=False)
             procfs.raise_for_oserror(error, pid, "pagemap", proc)
 
     def __enter__(self) -> Self:
