@@ -127,7 +127,7 @@ def test_the_json_of_this_machine_is_valid(capsys: pytest.CaptureFixture[str]) -
 def test_families_as_another_user_have_bounds(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         code = (
-            "import os, smapskit, subprocess\n"
+            "import numpy, os, smapskit, subprocess\n"
             "smapskit.read_families()\n"  # imports what the other user may not read
             "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
             "with subprocess.Popen(['sleep', '60']) as a, subprocess.Popen(['sleep', '60']) as b:\n"
