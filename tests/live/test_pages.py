@@ -224,6 +224,7 @@ class TestAgainstSmaps:
         assert np.array_equal(one.runs.page_flags() & mask, other.runs.page_flags() & mask)
         for mine, its in zip(one.by_mapping(), other.by_mapping(), strict=True):
             known = {n for n, v in attrs.asdict(its.counts).items() if v is not None}
+            known -= {"active", "referenced"}  # the kernel and other processes change these
             assert {n: getattr(mine.counts, n) for n in known} == {
                 n: getattr(its.counts, n) for n in known
             }
@@ -423,8 +424,8 @@ class TestWhatIsHidden:
         counts = smapskit.read_pages(method="pagemap").counts()
         assert (counts.guard, counts.swapped) == (None, None)
         monkeypatch.setattr(read, "guard_support", lambda: "none")
-        counts = smapskit.read_pages(method="pagemap").counts()
-        assert (counts.guard, counts.swapped) == (0, 0)
+        # Stacks of glibc 2.42 and later have guard pages, which such a kernel does not have.
+        assert smapskit.read_pages(method="pagemap").counts().guard == 0
 
 
 def refuse_scan(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
