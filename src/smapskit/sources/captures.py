@@ -23,7 +23,8 @@ from smapskit.formats.pmap.read import ROW_EXAMPLE, parse_pmaps
 from smapskit.formats.smaps.files import SMAPS
 from smapskit.formats.smaps.grammar import FIELD, HEADER, HEADER_EXAMPLE, NUMBER, ROLLUP_NAME
 from smapskit.formats.smaps.parse import parse_maps_all, parse_rollup_all, parse_smaps_all
-from smapskit.model.mapping import Mapping, Rollup, kernel_fields
+from smapskit.formats.smaps.pasted import is_known_field
+from smapskit.model.mapping import Rollup
 from smapskit.model.oom import OomReport
 from smapskit.model.snapshot import Snapshot
 from smapskit.text import encode
@@ -63,7 +64,6 @@ _NONE_OF: Final = (
     "none of smaps, smaps_rollup, maps or pmap: expected a line such as "
     f"'{HEADER_EXAMPLE}' or '{ROW_EXAMPLE}'"
 )
-_FIELDS: Final = kernel_fields(Mapping)
 
 
 def load(source: Source, *, strict: bool = True, limit: int | None = None) -> Snapshot:
@@ -221,20 +221,17 @@ def detect_format(data: bytes) -> str:
         return "oom_report"
     if not lines:
         return "smaps"  # of a kernel thread
-    if any(map(_is_known_field, lines[:_MAX_PREAMBLE_LINES])):
+    if any(is_known_field(line, SMAPS) for line in lines[:_MAX_PREAMBLE_LINES]):
         return "smaps"  # truncated at its beginning, which its parser reports
     return "pmap"
-
-
-def _is_known_field(line: bytes) -> bool:
-    field = FIELD.fullmatch(line)
-    return field is not None and field[1].decode() in SMAPS.fields
 
 
 def _is_field(line: bytes) -> bool:
     """Return whether a line is a field of the kernel: text may contain a word and a colon."""
     field = FIELD.fullmatch(line)
-    return _is_known_field(line) or (field is not None and NUMBER.fullmatch(field[3]) is not None)
+    return is_known_field(line, SMAPS) or (
+        field is not None and NUMBER.fullmatch(field[3]) is not None
+    )
 
 
 def _name(source: Source) -> str | None:

@@ -85,7 +85,7 @@ def clean(data: bytes, file: ProcFile) -> Pasted:
     """Strip paste artifacts, remarks, and the lines around the listings of a text."""
     stripped, notes = paste.strip(data)
     lines = stripped.split(b"\n")
-    if not any(HEADER.fullmatch(line) or _is_known_field(line, file) for line in lines):
+    if not any(HEADER.fullmatch(line) or is_known_field(line, file) for line in lines):
         # There is nothing to read: the text is reported as it is.
         return Pasted(data) if stripped.strip() else Pasted(stripped, tuple(notes))
     cleaner = _Cleaner(lines, file, is_pasted=bool(notes))
@@ -184,7 +184,7 @@ class _Cleaner:
         field = self._fields[position]
         if field is None or not self._file.has_fields:
             return False
-        is_known = _is_known_field(self.lines[position], self._file)
+        is_known = is_known_field(self.lines[position], self._file)
         return is_known or bool(NUMBER.fullmatch(field[3])) or self._counts[field[1]] > 1
 
     def _is_first_command(self, position: int) -> bool:
@@ -229,7 +229,8 @@ class _Cleaner:
             offset += len(self.lines[position]) + 1
 
 
-def _is_known_field(line: bytes, file: ProcFile) -> bool:
+def is_known_field(line: bytes, file: ProcFile) -> bool:
+    """Return whether a line is a field that a file of the kernel is known to have."""
     field = FIELD.fullmatch(line)
     return field is not None and field[1].decode() in file.fields
 
