@@ -130,7 +130,8 @@ def test_families_as_another_user_have_bounds(tmp_path: Path) -> None:
         code = (
             "import numpy, os, smapskit, subprocess\n"
             "def read():\n"
-            "    with subprocess.Popen(['sleep', '60']) as a, subprocess.Popen(['sleep', '60']) as b:\n"
+            "    sleep = ['sleep', '60']\n"
+            "    with subprocess.Popen(sleep) as a, subprocess.Popen(sleep) as b:\n"
             "        families = smapskit.read_families().families\n"
             "        a.kill(); b.kill()\n"
             "    return next(each for each in families if each.name == 'sleep')\n"
