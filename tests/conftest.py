@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -35,17 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return the number of processes of `-n auto`: tests of live processes fill one of them."""
+    return min(4, len(os.sched_getaffinity(0)) if sys.platform == "linux" else 2)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.suffix == ".md":  # the documentation's examples read processes
-            item.add_marker(pytest.mark.live)
-            if item.path.name in _SLOW_PAGES:
-                item.add_marker(pytest.mark.slow)
-        elif item.path.is_relative_to(TESTS):
-            mark = _MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0])
-            if mark is not None:
-                item.add_marker(mark)
+        _mark(item)
+        if config.pluginmanager.has_plugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
     if not _has_pmap_4():
         skip = pytest.mark.skip(reason="compares with pmap of procps 4, which is not installed")
         for item in items:
@@ -56,6 +58,30 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+def _mark(item: pytest.Item) -> None:
+    """Add the marks that follow from the place of a test."""
+    if item.path.suffix == ".md":  # the documentation's examples read processes
+        item.add_marker(pytest.mark.live)
+        if item.path.name in _SLOW_PAGES:
+            item.add_marker(pytest.mark.slow)
+    elif item.path.is_relative_to(TESTS):
+        mark = _MARK_OF_FOLDER.get(item.path.relative_to(TESTS).parts[0])
+        if mark is not None:
+            item.add_marker(mark)
+
+
+def _group(item: pytest.Item) -> str:
+    """
+    Return the group of a test: pytest-xdist runs each group in one process, in order.
+
+    Tests of live processes follow each other, since some read the whole machine. So do runs of
+    the experiment, which evict pages. The examples of a page share their variables.
+    """
+    if item.get_closest_marker("live"):
+        return "live"
+    return "pageout" if item.path.name.startswith("test_pageout") else str(item.path)
 
 
 @pytest.fixture(params=PROCESSES, ids=lambda folder: folder.name)
@@ -87,7 +113,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
             process.communicate(timeout=10)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.communicate()
+            process.communicate(timeout=10)
 
 
 @pytest.fixture
