@@ -66,7 +66,7 @@ def environment() -> dict[str, str]:
 
 
 def fill_folder(folder: Path) -> None:
-    """Link the folders that commands of pages read; copy the recorded files, next to which they write."""
+    """Link the folders that commands read, and copy the recorded files, beside which they write."""
     for name in ("docs", "examples", "tests"):
         (folder / name).symlink_to(ROOT / name)
     shutil.copytree(RECORDED, folder, dirs_exist_ok=True)
@@ -85,7 +85,7 @@ def main() -> None:
     for page in map(Path, sys.argv[1:]):
         with shell_folder() as folder:
             old = page.read_text(encoding="utf-8")
-            new = BLOCK.sub(lambda match: f"```console\n{run(match[1], folder)}```", old)  # noqa: B023
+            new = BLOCK.sub(lambda match: f"```console\n{run(match[1], folder)}```", old)
         if new != old:
             page.write_text(new, encoding="utf-8")
             print(f"{page} was updated")
