@@ -34,10 +34,11 @@ def problems(html: Path) -> list[str]:
         inventory = InventoryFile.load(file, "", lambda base, path: base + path)
     anchors = {name for kind in inventory for name in inventory[kind] if kind.startswith("py:")}
     built = (html / "api.html").read_text()
-    found = []
-    for name in smapskit.__all__:
-        if f"smapskit.{name}" not in anchors:
-            found.append(f"api.md: smapskit.{name} has no entry")
+    found = [
+        f"api.md: smapskit.{name} has no entry"
+        for name in smapskit.__all__
+        if f"smapskit.{name}" not in anchors
+    ]
     found += without_example(PAGE.read_text())
     found += [
         f"api.html contains {why}: {text}" for text, why in FOREIGN_TEXT.items() if text in built
@@ -63,7 +64,9 @@ def without_example(page: str) -> list[str]:
 def main() -> int:
     """Print what is missing; return the exit status."""
     found = problems(Path(sys.argv[1]))
-    print("\n".join(found) or f"{len(smapskit.__all__)} public names have an entry, and each entry an example")
+    print(
+        "\n".join(found) or f"{len(smapskit.__all__)} public names, and an example after each entry"
+    )
     return 1 if found else 0
 
 
