@@ -15,7 +15,18 @@ from hypothesis import settings
 from support.paths import PROCESSES, TESTS
 from support.subjects import ALL_MAPPING_KINDS, Start, unmeasured
 
-_SLOW_PAGES = ("howto.md", "many-captures.md", "pages.md", "recording.md", "tutorial.md")
+_SLOW_PAGES = (
+    "container-oom.md",
+    "deleted-libraries.md",
+    "forking-server.md",
+    "many-captures.md",
+    "memory-leak.md",
+    "memory-test.md",
+    "pages.md",
+    "recording.md",
+    "rss-grows.md",
+    "tutorial.md",
+)
 """Pages with commands that record processes, for seconds."""
 _MARK_OF_FOLDER = {"live": pytest.mark.live, "integration": pytest.mark.integration}
 

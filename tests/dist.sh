@@ -8,16 +8,24 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 "$python" -m build -q --outdir "$out" . >/dev/null
 "$python" - "$out" <<'END'
-import sys, tarfile, zipfile
+import re, sys, tarfile, zipfile
 from pathlib import Path
 (wheel,), (sdist,) = Path(sys.argv[1]).glob("*.whl"), Path(sys.argv[1]).glob("*.tar.gz")
 names = zipfile.ZipFile(wheel).namelist()
 assert "smapskit/py.typed" in names, names
 assert any(name.endswith("share/man/man1/smapskit.1") for name in names), names
 assert all(name.startswith(("smapskit/", "smapskit-")) for name in names), names
+(metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+description = zipfile.ZipFile(wheel).read(metadata).decode()
+assert "# smapskit" in description and "<!--" not in description
+links = re.findall(r"(!?)\[[^]]*\]\(([^)]*)\)", description)  # a package index has no files
+assert len(links) > 20, links
+for picture, link in links:
+    assert re.match(r"https://|#", link), link
+    assert not picture or link.endswith((".png?raw=true", ".svg?raw=true")), link
 inside = {name.partition("/")[2] for name in tarfile.open(sdist).getnames()}
-for name in ("pyproject.toml", "README.md", "LICENSE", "CONTRIBUTING.md", "tests/conftest.py",
-             "docs/conf.py", "examples/pageout/run.py", "benchmarks/measure.py"):
+for name in ("pyproject.toml", "README.md", "README.ja.md", "LICENSE", "CONTRIBUTING.md", "tests/conftest.py",
+             "docs/conf.py", "docs/terminal.svg", "examples/pageout/run.py", "benchmarks/measure.py"):
     assert name in inside, name
 assert not [name for name in inside if "__pycache__" in name or name.startswith(".venv")]
 print(f"{wheel.name}: {len(names)} files; {sdist.name}: {len(inside)} entries")

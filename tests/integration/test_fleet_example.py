@@ -68,17 +68,29 @@ def test_captures_become_parquet_and_an_answer(captures: Path, tmp_path: Path) -
     assert "expected" in reasons["20261124T120000Z-12.smaps"]
 
     files = sorted(out.glob("host=*/day=*/*.parquet"))
-    assert len(files) == 12
+    assert [file.parent.parent.name for file in files] == ["host=db1", "host=db2", "host=web1"]
     whole = pd.read_parquet(files[0])
+    assert sorted(whole["capture"].unique()) == [
+        "20261124T120000Z-10.smaps",
+        "20261124T120000Z-11.smaps",
+        "20261124T130000Z-10.smaps.gz",
+        "20261124T130000Z-11.smaps.gz",
+    ]
+    one = whole[(whole["pid"] == 11) & (whole["time"] == "2026-11-24 12:00:00+00:00")]
     expected = smapskit.load(FIXTURES / "sleep" / "smaps.txt")
-    assert whole["rss"].tolist() == [mapping.rss for mapping in expected]
-    assert str(whole["time"].iloc[0]) == "2026-11-24 12:00:00+00:00"
+    assert one["rss"].tolist() == [mapping.rss for mapping in expected]
 
     made = {path: path.stat().st_mtime_ns for path in files}
     again = fleet(captures, "-o", out, "--workers", 2)
-    assert "2 of 2 captures" in again.stderr  # those set aside alone
+    assert "1 of 1 captures" in again.stderr  # the truncated one; what is no capture is not read
     assert {path: path.stat().st_mtime_ns for path in files} == made
     assert fleet(captures, "-o", out, "--ask").stdout == ran.stdout
+
+    later = captures / "db1" / "20261124T140000Z-10.smaps.gz"
+    later.write_bytes((captures / "db1" / "20261124T130000Z-10.smaps.gz").read_bytes())
+    assert fleet(captures, "-o", out, "--workers", 1).returncode == 0
+    assert len(sorted(out.glob("host=db1/day=*/*.parquet"))) == 2
+    assert {path: path.stat().st_mtime_ns for path in files} == made
 
 
 def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
