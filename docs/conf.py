@@ -35,7 +35,7 @@ import check_api  # noqa: E402  a script of this folder
 project = "smapskit"
 author = "The smapskit maintainers"
 release = version = __version__
-project_copyright = author
+project_copyright = f"{author}, MIT license"
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
@@ -68,7 +68,8 @@ html_title = f"smapskit {version}"
 html_logo = html_favicon = "static/logo.svg"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
-templates_path = ["templates"]
+html_search_scorer = str(HERE / "static/scorer.js")
+html_theme_options = {"top_of_page_buttons": []}
 html_extra_path = [
     "schema.json",
     "schema-cgroup.json",
