@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 import shutil
@@ -54,7 +55,10 @@ myst_heading_anchors = 3
 # The tutorial and the notebooks have no stored output: they are run by each build.
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True
 nb_execution_timeout = 120
+os.environ["IPYTHONDIR"] = str(HERE / "ipython")
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # one line per notebook
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 copybutton_only_copy_prompt_lines = True
