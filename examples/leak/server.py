@@ -32,7 +32,7 @@ def answer(prices: mmap.mmap, request: int) -> bytes:
 
 def serve(prices: mmap.mmap, seconds: float) -> None:
     """Answer requests at a fixed rate."""
-    cache = {}  # nothing is ever removed from it
+    cache: dict[int, bytes] = {}  # nothing is ever removed from it
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         for _ in range(REQUESTS_PER_SECOND // ROUNDS_PER_SECOND):
