@@ -307,6 +307,13 @@ def _link_public_names(
     return found
 
 
+def _trim_code(_app: Sphinx, page: nodes.document) -> None:
+    """Remove the blank line with which the examples of a page end."""
+    for block in page.findall(nodes.literal_block):
+        block.rawsource = block.astext().rstrip("\n")
+        block[:] = [nodes.Text(block.rawsource)]
+
+
 def _check(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.name == "html":
         missing = check_api.problems(Path(app.outdir))
@@ -321,5 +328,6 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _keep_attribute, priority=100)
     app.connect("autodoc-process-docstring", _restore_attribute, priority=800)
     app.connect("autodoc-process-docstring", _describe_counters, priority=900)
+    app.connect("doctree-read", _trim_code)
     app.connect("missing-reference", _link_public_names)
     app.connect("build-finished", _check, priority=900)  # after the inventory is written
