@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -34,14 +36,44 @@ import check_api  # noqa: E402  a script of this folder
 project = "smapskit"
 author = "The smapskit maintainers"
 release = version = __version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-myst_enable_extensions = ["colon_fence", "deflist"]
-myst_heading_anchors = 3
-man_pages = [("cli", "smapskit", "show what the memory of a process consists of", author, 1)]
-html_theme = "furo"
-html_title = f"smapskit {version}"
+project_copyright = f"{author}, MIT license"
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinxext.opengraph",
+    "dark_pictures",
+    "run_directive",
+]
 today = " "
 exclude_patterns = ["_build", "generated", "speed-results.md"]
+man_pages = [("cli", "smapskit", "show what the memory of a process consists of", author, 1)]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+# The tutorial and the notebooks have no stored output: they are run by each build.
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_show_tb = True
+nb_execution_timeout = 120
+os.environ["IPYTHONDIR"] = str(HERE / "ipython")
+logging.getLogger("traitlets").setLevel(logging.WARNING)  # one line per notebook
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_only_copy_prompt_lines = True
+copybutton_exclude = ".linenos, .gp, .go"
+ogp_enable_meta_description = True
+ogp_description_length = 160
+ogp_social_cards = {"enable": False}
+
+html_theme = "furo"
+html_title = f"smapskit {version}"
+html_logo = html_favicon = "static/logo.svg"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_search_scorer = str(HERE / "static/scorer.js")
+html_theme_options = {"top_of_page_buttons": []}
 html_extra_path = [
     "schema.json",
     "schema-cgroup.json",
@@ -158,7 +190,11 @@ def _help() -> str:
     )
 
 
-def _generate(_app: Sphinx) -> None:
+def _generate(app: Sphinx) -> None:
+    if app.builder.format != "html":
+        app.config.nb_execution_mode = "off"
+    for notebook in (HERE.parent / "examples").glob("*.ipynb"):
+        shutil.copy(notebook, HERE / "notebooks")
     folder = HERE / "generated"
     folder.mkdir(exist_ok=True)
     pages = {
@@ -271,6 +307,13 @@ def _link_public_names(
     return found
 
 
+def _trim_code(_app: Sphinx, page: nodes.document) -> None:
+    """Remove the blank line with which the examples of a page end."""
+    for block in page.findall(nodes.literal_block):
+        block.rawsource = block.astext().rstrip("\n")
+        block[:] = [nodes.Text(block.rawsource)]
+
+
 def _check(app: Sphinx, error: Exception | None) -> None:
     if error is None and app.builder.name == "html":
         missing = check_api.problems(Path(app.outdir))
@@ -280,10 +323,11 @@ def _check(app: Sphinx, error: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     """Connect the functions above."""
-    app.connect("builder-inited", _generate)
+    app.connect("builder-inited", _generate, priority=400)  # before myst-nb reads its settings
     app.connect("autodoc-process-signature", _sign)
     app.connect("autodoc-process-docstring", _keep_attribute, priority=100)
     app.connect("autodoc-process-docstring", _restore_attribute, priority=800)
     app.connect("autodoc-process-docstring", _describe_counters, priority=900)
+    app.connect("doctree-read", _trim_code)
     app.connect("missing-reference", _link_public_names)
     app.connect("build-finished", _check, priority=900)  # after the inventory is written
