@@ -82,6 +82,14 @@ class TestCounts:
         total = pages().counts()
         assert (total.size, total.present, total.resident, total.runs) == (30, 8, 7, 3)
 
+    def test_the_huge_zero_page_is_not_huge_memory(self) -> None:
+        huge, zero = P | PageFlag.HUGE, P | PageFlag.HUGE | Z
+        heap, library, _ = (
+            row.counts for row in pages(runs=runs((10, 14, huge), (30, 38, zero))).by_mapping()
+        )
+        assert (heap.huge, heap.resident) == (4, 4)
+        assert (library.huge, library.resident, library.zero) == (0, 0, 8)
+
     def test_pages_that_the_kernel_does_not_report_are_not_counted_as_0(self) -> None:
         (*_, beyond) = pages().ranges
         assert pages(ranges=(beyond,)).counts() == smapskit.PageCounts(size=10)

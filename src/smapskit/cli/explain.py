@@ -98,6 +98,7 @@ def _reports(options: argparse.Namespace, reader: OperandReader) -> Iterator[Rep
             command=subject.command,
             source=None if pid_of(word) is not None else word,
             time=subject.time,
+            is_empty=not subject,
         )
 
 

@@ -21,6 +21,7 @@ from smapskit.views.columns import UNKNOWN, label
 SCHEMA_VERSION: Final = 1
 WIDTH: Final = 80
 NOTHING_FOUND: Final = "nothing unusual found"
+_NO_MAPPINGS: Final = "no mappings, so nothing was checked"
 _MAX_MAPPINGS: Final = 5
 _MAX_NAMES: Final = 3
 _MAX_PROCESSES: Final = 20
@@ -57,6 +58,8 @@ class Report:
     command: str | None = None
     source: str | None = None
     """The files; None for a live process."""
+    is_empty: bool = False
+    """There are no mappings: nothing could be checked."""
     time: datetime | None = None
     names: MappingOf[str, Sequence[str]] = attrs.field(factory=dict)
     """The names of the mappings by id of the finding, where the mappings were not kept."""
@@ -64,6 +67,8 @@ class Report:
 
 def format_report(report: Report) -> str:
     """Return the findings as text for a terminal, at most 80 columns wide."""
+    if report.is_empty:
+        return "\n".join([*_wrap(f"{_title(report)}: {_NO_MAPPINGS}"), ""])
     findings, unchecked = report.explanation.findings, report.explanation.unchecked
     lines = _wrap(f"{_title(report)}: {_count(findings)}")
     for number, finding in enumerate(findings, 1):
