@@ -16,7 +16,7 @@ from smapskit.cli.common import (
     operand,
     print_error,
 )
-from smapskit.cli.table_options import add_table_options, table_style
+from smapskit.cli.table_options import add_table_options, help_if_alone, table_style
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
 from smapskit.views.tables import format_difference
@@ -25,7 +25,7 @@ from smapskit.views.tables import format_difference
 def run(words: Sequence[str]) -> int:
     """Print the difference of two captures or processes."""
     parser = build_parser()
-    options = parser.parse_args(["--help"] if list(words) == ["-h"] else words)
+    options = parser.parse_args(help_if_alone(words))
     reader = OperandReader(
         [options.before, options.after],
         limit=options.limit,

@@ -24,6 +24,7 @@ from smapskit.cli.common import (
     show_progress,
     unreadable_reasons,
 )
+from smapskit.cli.table_options import add_top, check_table_options, table_style
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
 from smapskit.model.oom import OomReport
@@ -46,6 +47,7 @@ def run(words: Sequence[str]) -> int:
         parser.error("expected one operand, or two to compare: BEFORE AFTER")
     if options.all and options.context:
         parser.error("expected --context only with a CAPTURE or PID: --all reads the facts itself")
+    check_table_options(parser, options, is_table=not options.json, of="text: not --json")
     try:
         options.context = Context.parse(dict(options.context))
     except ValueError as error:
@@ -61,7 +63,8 @@ def run(words: Sequence[str]) -> int:
     if options.json:
         sys.stdout.write(findings_to_json(reports))
     else:
-        sys.stdout.write("\n".join(map(format_report, reports)))
+        style = table_style(options)
+        sys.stdout.write("\n".join(format_report(report, style) for report in reports))
     return reader.status or (FOUND if any(r.explanation.findings for r in reports) else 0)
 
 
@@ -157,7 +160,8 @@ def _explain_system(options: argparse.Namespace) -> int:
         sys.stdout.write(findings_to_json(reports, found.unreadable))
     else:
         titles = {rule.id: rule.machine_title for rule in RULES.values() if rule.machine_title}
-        sys.stdout.write(format_machine(reports, titles, found.count, len(found.unreadable)))
+        counts = found.count, len(found.unreadable)
+        sys.stdout.write(format_machine(reports, titles, *counts, table_style(options)))
     sys.stdout.flush()
     for reason, count in unreadable_reasons(found.unreadable).items():
         print_message(f"{count} more could not be read ({reason})")
@@ -228,6 +232,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="a fact of the machine on which a CAPTURE was made; sizes in kB; may be given several "
         "times: "
         f"{facts}",
+    )
+    add_top(
+        parser,
+        "only the N largest findings; with --all, the N most affected processes of each "
+        "(default: 20)",
     )
     parser.add_argument(
         "--json", action="store_true", help="one JSON document; docs/schema-explain.json"
