@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     Parser,
     add_help,
     exit_status,
@@ -36,6 +37,13 @@ from smapskit.views.cgroup import (
     format_charges,
 )
 from smapskit.views.tables import format_processes, format_system_groups
+
+_EXAMPLES = (
+    ("smapskit cgroup PID", "the group of a process"),
+    ("smapskit cgroup --no-processes -h PID", "without its processes, at no cost"),
+    ("smapskit cgroup /sys/fs/cgroup", "in a container: the container"),
+    ("smapskit cgroup --all", "one row for each group"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -107,9 +115,11 @@ def build_parser() -> Parser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit cgroup",
-        usage="python -m smapskit cgroup [--no-processes] [--json] PID|PATH\n"
-        "       python -m smapskit cgroup --all [--json]\n"
-        "       python -m smapskit cgroup --who-pays FILE [--json]",
+        usage="smapskit cgroup [options] PID|PATH\n"
+        "       smapskit cgroup [options] --all\n"
+        "       smapskit cgroup [options] --who-pays FILE",
+        examples=_EXAMPLES,
+        statuses=STATUSES_OF_PIDS,
         description="Show who uses the memory limit of a cgroup: a container, a pod, a systemd "
         "unit. The table adds up to what is in use: memory of processes, page cache that is "
         "mapped or not, tmpfs, the kernel, and what remains unexplained; then the processes of the "
@@ -144,7 +154,9 @@ def build_parser() -> Parser:
     )
     add_table_options(parser, "-h")
     parser.add_argument(
-        "--json", action="store_true", help="one JSON document; docs/schema-cgroup.json"
+        "--json",
+        action="store_true",
+        help="one JSON document; docs/schema-cgroup.json describes it",
     )
     add_help(parser)
     return parser

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     OperandReader,
     Parser,
     add_help,
@@ -20,6 +21,13 @@ from smapskit.cli.table_options import add_table_options, help_if_alone, table_s
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
 from smapskit.views.tables import format_difference
+
+_EXAMPLES = (
+    ("cat /proc/PID/smaps > before.txt", "save a capture"),
+    ("smapskit diff before.txt PID", "what changed since then"),
+    ("smapskit diff -h --top 10 before.txt PID", "the ten largest, with units"),
+    ("smapskit diff before.txt after.txt", "between two captures"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -46,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit diff",
-        usage="python -m smapskit diff [options] BEFORE AFTER",
+        usage="smapskit diff [options] BEFORE AFTER",
+        examples=_EXAMPLES,
+        statuses=STATUSES_OF_PIDS,
         add_help=False,
         description="Show how mappings changed between two captures, or a capture and a process: "
         "added, removed, grown, shrunk, split, merged or changed, with the change of each value "

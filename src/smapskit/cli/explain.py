@@ -12,6 +12,7 @@ from smapskit.analysis.context import Context
 from smapskit.analysis.explain import RULES, check_id, examine
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     OperandReader,
     Parser,
     add_limit,
@@ -34,6 +35,14 @@ from smapskit.sources.recording import Recording, is_recording
 from smapskit.views.findings import Report, findings_to_json, format_machine, format_report
 
 FOUND = 3
+_ERRORS = {status: text for status, text in STATUSES_OF_PIDS.items() if status}
+_EXAMPLES = (
+    ("smapskit explain PID", "what is unusual about a process"),
+    ("smapskit explain before.txt PID", "why it grew since a capture"),
+    ("smapskit explain run.csv", "of a recording: is it a leak?"),
+    ("dmesg | smapskit explain -", "why the kernel killed a process"),
+    ("smapskit explain --all", "deleted code, swap, ... of all processes"),
+)
 _MAX_OPERANDS = 2
 
 
@@ -190,15 +199,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser = Parser(
         prog="smapskit explain",
-        usage="python -m smapskit explain [options] PID|CAPTURE|RECORDING\n"
-        "       python -m smapskit explain [options] BEFORE AFTER\n"
-        "       python -m smapskit explain [options] --all",
+        usage="smapskit explain [options] PID|CAPTURE|RECORDING\n"
+        "       smapskit explain [options] BEFORE AFTER\n"
+        "       smapskit explain [options] --all",
+        examples=_EXAMPLES,
+        statuses={0: "nothing unusual was found", FOUND: "findings", **_ERRORS},
         description="Explain what is unusual about the memory of a process, the largest first: "
         "what it means, what to do, how sure it is. With BEFORE and AFTER, what changed between "
         "two captures or a capture and a process; of a RECORDING, how memory changed over time; of "
         "the text of dmesg or journalctl -k, why the kernel killed a process.",
-        epilog="exit status: 0 nothing unusual; 3 findings; 1 for a usage error or if something "
-        "could not be read; 42 if a process was not found.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -239,7 +248,9 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: 20)",
     )
     parser.add_argument(
-        "--json", action="store_true", help="one JSON document; docs/schema-explain.json"
+        "--json",
+        action="store_true",
+        help="one JSON document; docs/schema-explain.json describes it",
     )
     add_limit(parser)
     return parser

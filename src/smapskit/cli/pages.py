@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     Parser,
     add_help,
     exit_status,
@@ -44,6 +45,12 @@ PICTURES = (".png", ".svg", ".pdf")
 _MAP_WIDTH = 32
 _MAP_WIDTH_OF_MAPPING = 64
 _DPI = 150
+_EXAMPLES = (
+    ("smapskit pages -h --top 10 PID", "the mappings with the largest RSS"),
+    ("smapskit pages --mapping '[heap]' PID", "where in the heap its pages are"),
+    ("smapskit pages /usr/lib/os-release", "how much of a file is in the page cache"),
+    ("smapskit pages -o pages.svg PID", "a picture"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -179,7 +186,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit pages",
-        usage="python -m smapskit pages [options] PID|FILE ...",
+        usage="smapskit pages [options] PID|FILE ...",
+        examples=_EXAMPLES,
+        statuses=STATUSES_OF_PIDS,
         add_help=False,
         description="Show which pages of a process are in memory, one row per mapping, or which "
         "pages of files are in the page cache, one row per file. Sizes are in kB. The map has one "
@@ -210,13 +219,18 @@ def build_parser() -> argparse.ArgumentParser:
     add_table_options(parser, "-h")
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
-        "--json", action="store_true", help="one JSON document, in pages; docs/schema-pages.json"
+        "--json",
+        action="store_true",
+        help="one JSON document, in pages; docs/schema-pages.json describes it",
     )
     formats.add_argument(
-        "--csv", action="store_true", help="one row per mapping or per file, in pages"
+        "--csv", action="store_true", help="CSV, one row per mapping or per file, in pages"
     )
     formats.add_argument(
-        "-o", "--output", metavar="PICTURE", help="draw a picture: png, svg or pdf"
+        "-o",
+        "--output",
+        metavar="PICTURE",
+        help="draw a picture in place of a table: png, svg or pdf",
     )
     add_help(parser)
     return parser
