@@ -93,6 +93,7 @@ def run_example(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run an example, PID of which is a process that is recorded until it ends."""
     variables = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     # Longer on a machine that is so busy that the process ends before it is read.
+    run = None
     for seconds in (1, 8, 64):
         with subprocess.Popen(["sleep", str(seconds)]) as process:
             run = subprocess.run(
@@ -107,6 +108,7 @@ def run_example(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
             process.kill()
         if run.returncode != NOT_FOUND:
             break
+    assert run is not None
     return run
 
 

@@ -84,8 +84,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(
         self,
         *,
-        examples: Sequence[tuple[str, str]],
-        statuses: MappingOf[int, str],
+        examples: Sequence[tuple[str, str]] = (),
+        statuses: MappingOf[int, str] = STATUSES,
         commands: MappingOf[str, str] | None = None,
         **options: Any,
     ) -> None:
