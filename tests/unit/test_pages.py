@@ -493,3 +493,31 @@ class TestPictures:
         figure = pages().plot()
         assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["/lib", "[heap]"]
         figure.savefig(io.BytesIO(), format="png")
+
+
+class TestStyles:
+    """In a dark style, what is not in memory is as dark as the background, also in the legend."""
+
+    @pytest.mark.parametrize("style", ["default", "dark_background"])
+    def test_colours_are_those_of_the_style(self, style: str) -> None:
+        pyplot = pytest.importorskip("matplotlib.pyplot")
+        colors = pytest.importorskip("matplotlib.colors")
+        residency = Residency(path="/a", size=40960, page_size=4096, runs=runs((0, 5, 1)))
+        with pyplot.style.context(style):
+            background, foreground = (
+                colors.to_rgb(pyplot.rcParams[name]) for name in ("axes.facecolor", "text.color")
+            )
+            strips = page_plots.plot_residency([residency])
+            over_time = recording(markers=((0.05, "marker"),)).plot()
+        (image,) = strips.axes[0].images
+        parts = np.asarray(image.get_array())[0]  # ten pages, half of which are in memory
+        assert tuple(parts[-1]) == pytest.approx(background)
+        assert tuple(parts[0]) != pytest.approx(background)
+        for legend in (strips.legends[0], over_time.axes[0].get_legend()):
+            assert legend is not None
+            texts = [text.get_text() for text in legend.get_texts()]
+            patch = legend.get_patches()[texts.index("not in memory")]
+            assert colors.to_rgb(patch.get_facecolor()) == background
+            assert colors.to_rgb(legend.get_texts()[0].get_color()) == foreground
+        (marker,) = [line for line in over_time.axes[0].lines if line.get_linestyle() == "--"]
+        assert colors.to_rgb(marker.get_color()) == foreground
