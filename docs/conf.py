@@ -19,7 +19,6 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import cgroup, diff, explain, pages, plot, record, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.kinds import KIND_RULES, KindRule, MappingKind
@@ -32,6 +31,7 @@ from smapskit.views.frames import Unit
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 import check_api  # noqa: E402  a script of this folder
+import command_line  # noqa: E402
 
 project = "smapskit"
 author = "The smapskit maintainers"
@@ -171,25 +171,6 @@ def _flags() -> str:
     return _table(["Code", "Meaning"], [[_code(code), why] for code, why in VM_FLAGS.items()])
 
 
-def _help() -> str:
-    """Return the help text of each command, 80 columns wide."""
-    os.environ["COLUMNS"] = "80"
-    commands = {
-        "Tables, groups, JSON, CSV": show,
-        "All processes": system,
-        "Differences": diff,
-        "Findings": explain,
-        "Cgroups": cgroup,
-        "Recordings": record,
-        "Plots": plot,
-        "Pages": pages,
-    }
-    return "\n".join(
-        f"## {title}\n\n```text\n{command.build_parser().format_help()}```\n"
-        for title, command in commands.items()
-    )
-
-
 def _generate(app: Sphinx) -> None:
     if app.builder.format != "html":
         app.config.nb_execution_mode = "off"
@@ -204,7 +185,7 @@ def _generate(app: Sphinx) -> None:
         "kind-rules": _kind_rules(),
         "dialects": _dialects(),
         "flags": _flags(),
-        "help": _help(),
+        **command_line.sections(),
     }
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text)

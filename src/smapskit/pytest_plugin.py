@@ -106,6 +106,8 @@ class Growth:
 
     def __init__(self, max: int | str, kind: MappingKind | str | None) -> None:  # noqa: A002
         self._max_bytes = parse_size(max) if isinstance(max, str) else max
+        if not self._max_bytes >= 0:
+            raise ValueError(f"expected a size of at least 0 bytes, got {max!r}")
         self._kind = None if kind is None else _kind(kind)
         self.kb: int | None = None
 

@@ -4,7 +4,6 @@ import gzip
 import io
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,9 @@ from support.paths import FIXTURES, ROOT
 
 import smapskit
 from smapskit import cli
-from smapskit.cli import completion, show
+from smapskit.cli import show
+from smapskit.cli.commands import build_parsers
+from smapskit.cli.completion import arguments
 
 SLEEP = FIXTURES / "sleep"
 TEXT = (SLEEP / "smaps.txt").read_text()
@@ -344,48 +345,9 @@ def test_characters_that_the_terminal_lacks_are_question_marks(tmp_path: Path) -
     assert b" ?mlaut\n" in run.stdout
 
 
-def completed(*words: str) -> set[str]:
-    program = (
-        'source /dev/stdin; COMP_WORDS=(smapskit "$@"); COMP_CWORD=$#; _smapskit; '
-        "printf '%s\\n' \"${COMPREPLY[@]}\""
-    )
-    script = subprocess.run(
-        [sys.executable, "-m", "smapskit", "--completion", "bash"],
-        capture_output=True,
-        check=True,
-    )
-    ran = subprocess.run(
-        ["bash", "-c", program, "bash", *words],
-        input=script.stdout,
-        capture_output=True,
-        check=True,
-    )
-    return set(ran.stdout.decode().split())
-
-
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash to ask")
-def test_a_shell_completes_options_commands_and_choices() -> None:
-    assert completed("--ver") == {"--version"}
-    assert "record" in completed("re")
-    assert completed("record", "--b") == {"--by", "--budget"}
-    assert "pathname" in completed("--all", "--by", "p")
-    if sys.platform == "linux":
-        assert str(os.getpid()) in completed(str(os.getpid())[:2])
-
-
-@pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_other_shells_have_a_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--completion", shell]) == 0
-    script = capsys.readouterr().out
-    assert "interval" in script
-    assert script.count("\n") > 10
-    assert cli.main(["--completion", "csh"]) == 1
-    assert "bash, zsh, fish" in capsys.readouterr().err
-
-
 def test_the_man_page_has_every_option() -> None:
     page = (ROOT / "share" / "man" / "man1" / "smapskit.1").read_text()
     words = set(page.replace("\\-", "-").replace(",", " ").split())
-    for parser in completion._parsers().values():
-        missing = set(completion._options(parser)) - words
+    for parser in build_parsers().values():
+        missing = {name for each in arguments(parser) for name in each.names} - words
         assert not missing, "sphinx-build -b man docs share/man/man1 makes it anew"

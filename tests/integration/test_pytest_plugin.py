@@ -178,6 +178,11 @@ def test_size(memory_growth):
     with pytest.raises(ValueError, match="expected a size like 512M or 2 MiB, got '2 MB'"):
         memory_growth("2 MB")
 
+@pytest.mark.parametrize("size", [-1, float("nan")])
+def test_negative_size(memory_growth, size):
+    with pytest.raises(ValueError, match="expected a size of at least 0 bytes, got"):
+        memory_growth(size)
+
 def test_kind(memory_growth):
     with pytest.raises(ValueError, match="'main stack'"):
         memory_growth("2 MiB", kind="heaps")
@@ -186,7 +191,7 @@ def test_runs(memory_growth):
     with pytest.raises(ValueError, match="runs >= 1"):
         memory_growth.repeat(print, "2 MiB", runs=0)
 """)
-    result.assert_outcomes(passed=3)
+    result.assert_outcomes(passed=5)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="requires root")

@@ -97,6 +97,29 @@ class TestWithoutMemory:
         assert printed.out == "2:   [kthreadd]\n"
         assert "a kernel thread: it has no memory map" in printed.err
 
+    @pytest.mark.parametrize("command", [["--by", "kind"], ["pages"], ["explain"]])
+    def test_commands_agree(self, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        zombie = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitid(os.P_PID, zombie, os.WEXITED | os.WNOWAIT)
+        try:
+            assert cli.main([*command, str(zombie)]) == 0
+        finally:
+            os.waitpid(zombie, 0)
+        printed = capsys.readouterr()
+        (note,) = printed.err.splitlines()
+        assert note.endswith("a zombie: the process has ended and its memory is freed")
+        assert "[true] <defunct>" in printed.out
+
+    def test_nothing_is_explained(self, capsys: pytest.CaptureFixture[str]) -> None:
+        zombie = os.posix_spawn("/bin/true", ["true"], {})
+        os.waitid(os.P_PID, zombie, os.WEXITED | os.WNOWAIT)
+        try:
+            assert cli.main(["explain", str(zombie)]) == 0
+        finally:
+            os.waitpid(zombie, 0)
+        (line,) = capsys.readouterr().out.splitlines()
+        assert line.endswith("no mappings, so nothing was checked")
+
 
 @needs_root
 class TestDenied:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from pathlib import Path
 
 import jsonschema
@@ -24,6 +25,7 @@ from support.paths import ROOT
 
 import smapskit
 from smapskit import CgroupOwner, MemoryStat, cli, read_cgroup, read_cgroups
+from smapskit.views.cells import TableStyle, display_width
 from smapskit.views.cgroup import cgroups_to_json, format_cgroup, format_cgroups
 
 MIB = 1024
@@ -121,9 +123,9 @@ def _rows(text: str) -> list[tuple[int, str]]:
     """The rows of the table: kB and label, with its indent."""
     rows = []
     for line in text.splitlines():
-        words = line[:12].split()
-        if len(words) == 1 and words[0].isdigit() and line[12:13] == " ":
-            rows.append((int(words[0]), line[22:]))
+        row = re.match(r" *([\d,]+) +[\d.]+% (.*)", line)
+        if row is not None:
+            rows.append((int(row[1].replace(",", "")), row[2]))
     return rows
 
 
@@ -176,7 +178,7 @@ class TestV1:
         assert usage.unexplained == 4
         text = format_cgroup(usage)
         assert "Limit        unknown" in text
-        assert "           -          kernel" in text
+        assert "\n      -         kernel\n" in text
         VALIDATOR.validate(json.loads(cgroups_to_json([usage])))
 
     def test_hybrid(self, proc: Path, tmp_path: Path) -> None:
@@ -298,7 +300,7 @@ class TestPlaces:
         assert (usage.current, usage.limit, usage.unexplained) == (None, None, None)
         assert (usage.stat.anon, usage.stat.file, usage.stat.shmem) == (None, None, 4)
         assert (usage.events, usage.pressure) == ({}, {})
-        assert "           -          in use" in format_cgroup(usage)
+        assert "\n      -         in use\n" in format_cgroup(usage)
 
 
 OWNERS = {
@@ -375,3 +377,14 @@ class TestCommandLine:
         output = capsys.readouterr().out
         assert "\x1b" not in output
         assert "Kubernetes' working set" not in output  # inactive_file is not reported
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_fit_the_window(columns: int, tmp_path: Path) -> None:
+    groups = read_cgroups(proc=unpack(CAPTURES[0], tmp_path))
+    style = TableStyle(width=columns, human=True)
+    texts = [format_cgroups(groups, style), *(format_cgroup(each, style) for each in groups)]
+    lines = [line for text in texts for line in text.splitlines()]
+    assert max(map(display_width, lines)) <= columns
+    assert any("..." in line for line in lines)
+    assert any("80M" in line.split() for line in texts[0].splitlines())

@@ -184,11 +184,19 @@ def test_facts_are_checked() -> None:
     for facts in (
         {"stack_limit": "-1"},
         {"mem_total": "unlimited"},
+        {"max_map_count": "0"},
+        {"mem_total": "0"},
         {"thp_mode": "on"},
         {"x": "1"},
     ):
         with pytest.raises(ValueError, match="expected"):
             Context.parse(facts)
+    assert Context.parse({"stack_limit": "0"}).stack_limit == 0
+
+
+def test_a_machine_that_allows_no_mappings_has_no_share_of_0() -> None:
+    some = Snapshot(tuple(mapping(8192 * at, rss=0) for at in range(50)))
+    assert smapskit.explain(some, Context(max_map_count=0)) == []
 
 
 def test_deleted_files_with_the_same_name_are_counted_each() -> None:

@@ -33,6 +33,7 @@ from smapskit import (
 )
 from smapskit.sources.pages import storage
 from smapskit.views import page_plots, page_tables
+from smapskit.views.cells import TableStyle, display_width
 from smapskit.views.page_tables import ASCII, BLOCKS, heat_line
 
 P, F, Z, S, E = (
@@ -81,6 +82,14 @@ class TestCounts:
         assert beyond == smapskit.PageCounts(size=10)
         total = pages().counts()
         assert (total.size, total.present, total.resident, total.runs) == (30, 8, 7, 3)
+
+    def test_the_huge_zero_page_is_not_huge_memory(self) -> None:
+        huge, zero = P | PageFlag.HUGE, P | PageFlag.HUGE | Z
+        heap, library, _ = (
+            row.counts for row in pages(runs=runs((10, 14, huge), (30, 38, zero))).by_mapping()
+        )
+        assert (heap.huge, heap.resident) == (4, 4)
+        assert (library.huge, library.resident, library.zero) == (0, 0, 8)
 
     def test_pages_that_the_kernel_does_not_report_are_not_counted_as_0(self) -> None:
         (*_, beyond) = pages().ranges
@@ -170,16 +179,49 @@ class TestHeatLine:
         line = heat_line(runs((0, 1, 1)), 0, 4, 4, swapped=runs((0, 2, 1)))
         assert line == "█s··"
 
+    def test_lines_of_many_ranges(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(page_tables, "_BATCH", 2)
+        content = runs((0, 3, 1), (10, 11, 1), (20, 21, 1), (29, 30, 1))
+        bounds = [(0, 4), (4, 5), (10, 12), (20, 30), (40, 90)]
+        first, end = (np.array(numbers, np.int64) for numbers in zip(*bounds, strict=True))
+        lines = list(page_tables.heat_lines(content, first, end, 5))
+        assert lines == ["███·", "·", "█·", "▒···▒", "·····"]
+        assert lines == [heat_line(content, *each, 5) for each in bounds]
+        assert list(page_tables.heat_lines(content, first[:0], end[:0], 5)) == []
+
 
 class TestDocuments:
     def test_table(self) -> None:
         assert page_tables.format_pages(pages(), width=5).splitlines() == [
-            "Address          Size Resident Swapped Huge Active Runs Map   Mapping",
-            "000000000000a000   40        8       8    0      -    1 █·ss· [heap]",
-            "000000000001e000   40       20       0    0      -    2 ██▒·· /lib",
-            "00000000003e8000   40        -       -    -      -    - -     [vsyscall]",
-            "total kB          120       28       8    0      -    3",
+            "Address          Size RSS Swap Huge Active Runs Map   Mapping",
+            "000000000000a000   40   8    8    0      -    1 █·ss· [heap]",
+            "000000000001e000   40  20    0    0      -    2 ██▒·· /lib",
+            "00000000003e8000   40   -    -    -      -    - -     [vsyscall]",
+            "total kB          120  28    8    0      -    3",
         ]
+
+    def test_top_of_a_table(self) -> None:
+        text = page_tables.format_pages(pages(), 5, style=TableStyle(top=1, human=True))
+        assert text.splitlines() == [
+            "Address          Size RSS Swap Huge Active Runs Map   Mapping",
+            "000000000001e000  40K 20K    0    0      -    2 ██▒·· /lib",
+            "                  80K  8K   8K    0      -    1       (2 others)",
+            "total            120K 28K   8K    0      -    3",
+        ]
+
+    @pytest.mark.parametrize("columns", [80, 120])
+    def test_the_map_leaves_space_for_the_name(self, columns: int) -> None:
+        name = "/home/利用者/" + "とても長い名前" * 12 + "/library.so"
+        large = 1 << 20
+        range_ = PageRange(mapping(1, 1 + large, name), 1, 1 + large)
+        found = pages(ranges=(range_,), runs=runs((1, 1 + large, P)))
+        (heading, row, *_) = page_tables.format_pages(
+            found, style=TableStyle(width=columns)
+        ).splitlines()
+        assert display_width(row) in (columns - 1, columns)
+        assert row.endswith(".so")
+        assert 8 <= row.count("█") <= 32
+        assert columns - heading.index("Mapping") >= 12
 
     def test_table_of_files(self) -> None:
         found = Residency(path="a\x1b", size=39000, page_size=4096, runs=runs((0, 5, 1)))
@@ -188,6 +230,20 @@ class TestDocuments:
             "Size Cached  % Dirty Runs Map   File",
             "  39     20 50     -    1 ██▒·· a?",
             "   0      0  -     -    0       b",
+            "  39     20 50     -    1       total kB",
+        ]
+
+    def test_top_of_a_table_of_files(self) -> None:
+        files = [
+            Residency(path=name, size=40960, page_size=4096, runs=runs((0, cached, 1)), dirty=dirty)
+            for name, cached, dirty in (("a", 1, 1), ("b", 9, 2), ("c", 2, 0))
+        ]
+        text = page_tables.format_residencies(files, 2, style=TableStyle(top=1))
+        assert text.splitlines() == [
+            "Size Cached  % Dirty Runs Map File",
+            "  40     36 90     8    1 █▓  b",
+            "  80     12 15     4    2     (2 others)",
+            " 120     48 40    12    3     total kB",
         ]
 
     def test_json_follows_its_schema(self) -> None:
@@ -437,3 +493,31 @@ class TestPictures:
         figure = pages().plot()
         assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == ["/lib", "[heap]"]
         figure.savefig(io.BytesIO(), format="png")
+
+
+class TestStyles:
+    """In a dark style, what is not in memory is as dark as the background, also in the legend."""
+
+    @pytest.mark.parametrize("style", ["default", "dark_background"])
+    def test_colours_are_those_of_the_style(self, style: str) -> None:
+        pyplot = pytest.importorskip("matplotlib.pyplot")
+        colors = pytest.importorskip("matplotlib.colors")
+        residency = Residency(path="/a", size=40960, page_size=4096, runs=runs((0, 5, 1)))
+        with pyplot.style.context(style):
+            background, foreground = (
+                colors.to_rgb(pyplot.rcParams[name]) for name in ("axes.facecolor", "text.color")
+            )
+            strips = page_plots.plot_residency([residency])
+            over_time = recording(markers=((0.05, "marker"),)).plot()
+        (image,) = strips.axes[0].images
+        parts = np.asarray(image.get_array())[0]  # ten pages, half of which are in memory
+        assert tuple(parts[-1]) == pytest.approx(background)
+        assert tuple(parts[0]) != pytest.approx(background)
+        for legend in (strips.legends[0], over_time.axes[0].get_legend()):
+            assert legend is not None
+            texts = [text.get_text() for text in legend.get_texts()]
+            patch = legend.get_patches()[texts.index("not in memory")]
+            assert colors.to_rgb(patch.get_facecolor()) == background
+            assert colors.to_rgb(legend.get_texts()[0].get_color()) == foreground
+        (marker,) = [line for line in over_time.axes[0].lines if line.get_linestyle() == "--"]
+        assert colors.to_rgb(marker.get_color()) == foreground

@@ -6,13 +6,16 @@ import itertools
 import re
 import unicodedata
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import smapskit
 from smapskit import Mapping, Snapshot, Totals, cli
-from smapskit.views.cells import TableStyle, cut_middle, display_width, with_unit
+from smapskit.analysis.explain import examine
+from smapskit.views.cells import TableStyle, cut_middle, display_width, with_unit, wrap
+from smapskit.views.findings import Report, format_report
 from smapskit.views.tables import (
     format_difference,
     format_groups,
@@ -215,3 +218,60 @@ class TestOptions:
         with pytest.raises(SystemExit):
             cli.main([*command, "--help"])
         assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+@given(st.text(), st.integers(24, 60))
+def test_wrapped_text_fits_and_keeps_all_words(text: str, width: int) -> None:
+    lines = wrap(text, width, "1. ", "   ")
+    assert all(display_width(line) <= width for line in lines)
+    assert "".join("".join(line[3:] for line in lines).split()) == "".join(text.split())
+    assert all(line.startswith("   " if at else "1. ") for at, line in enumerate(lines))
+
+
+def test_wide_characters_are_wrapped_at_the_edge() -> None:
+    assert wrap("ab 長い名前です cd", 8) == ["ab", "長い名前", "です cd"]
+    assert wrap("a  b\nc", 80, "  ") == ["  a b c"]
+    assert wrap("", 80, "  ") == []
+
+
+DELETED = "/opt/利用者の長いフォルダ名/" + "とても長い名前" * 5 + "/bin/server (deleted)"
+
+
+def findings_of_deleted_code() -> Report:
+    code = Mapping(start=0x1000, end=0x400000, perms="r-xp", pathname=DELETED, inode=7, rss=1234)
+    data = Mapping(start=0x500000, end=0x600000, perms="rw-p", pathname=DELETED, inode=8, rss=99)
+    explanation = examine(Snapshot((code, data), command="利用者" * 30))
+    return Report(subject="process", explanation=explanation, command="利用者" * 30, pid=7)
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_findings_fit_the_window(width: int) -> None:
+    report = findings_of_deleted_code()
+    lines = format_report(report, TableStyle(width=width)).splitlines()
+    assert max(map(display_width, lines)) <= max(width, 64)
+    for line in lines:
+        if "RSS  " in line:
+            assert line.endswith("(deleted)")
+            assert "..." in line
+
+
+def test_findings_in_a_pipe_have_whole_names() -> None:
+    report = findings_of_deleted_code()
+    assert DELETED in format_report(report)
+    assert "\x1b" not in format_report(report)
+
+
+def test_the_colours_of_findings_change_no_character() -> None:
+    report = findings_of_deleted_code()
+    coloured = format_report(report, TableStyle(width=80, colour=True))
+    assert "\x1b[1m1. " in coloured
+    assert re.sub(r"\x1b\[[0-9]*m", "", coloured) == format_report(report, TableStyle(width=80))
+
+
+def test_some_findings() -> None:
+    report = findings_of_deleted_code()
+    explanation = attrs.evolve(report.explanation, findings=report.explanation.findings * 3)
+    text = format_report(attrs.evolve(report, explanation=explanation), TableStyle(top=1))
+    assert "1. " in text
+    assert "\n2. " not in text
+    assert "and 2 more (not printed with --top 1)" in text

@@ -10,6 +10,8 @@ import attrs
 UNLIMITED: Final = math.inf
 """The value of a limit that is not set."""
 THP_MODES: Final = ("always", "madvise", "never")
+_MAY_BE_ZERO: Final = ("stack_limit", "page_tables")
+"""Facts that can be 0 of a process that runs."""
 
 
 def _fact(unit: str, source: str, example: str) -> Any:
@@ -68,11 +70,17 @@ class Context:
                 values[name] = text
             elif text == "unlimited" and name.endswith(("_limit", "_count")):
                 values[name] = UNLIMITED
-            elif text.isascii() and text.isdigit() and len(text) < 20:  # noqa: PLR2004
-                values[name] = int(text)
             else:
-                unit = known[name].metadata["unit"]
-                what = "a whole number" if unit == "count" else f"a whole number of {unit}"
-                msg = f"expected {what} for {name}, got {text!r}"
-                raise ValueError(msg)
+                values[name] = _number(name, text, known[name].metadata["unit"])
         return cls(**values)
+
+
+def _number(name: str, text: str, unit: str) -> int:
+    is_number = text.isascii() and text.isdigit() and len(text) < 20  # noqa: PLR2004
+    value = int(text) if is_number else -1
+    if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+        of_unit = "" if unit == "count" else f" of {unit}"
+        above = "" if name in _MAY_BE_ZERO else " above 0"
+        msg = f"expected a whole number{of_unit}{above} for {name}, got {text[:40]!r}"
+        raise ValueError(msg)
+    return value

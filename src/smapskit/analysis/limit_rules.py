@@ -41,7 +41,7 @@ _JIT_RUNTIMES: Final = re.compile(
     machine_title="Processes that are near vm.max_map_count",
 )
 def _map_count(process: Process, limits: Limits) -> Evidence | None:
-    known = process.context.max_map_count
+    known = process.context.max_map_count or None  # with 0, no process could have been started
     limit = limits["default"] if known is None else known
     if len(process) <= limits["share"] * limit:
         return None

@@ -80,8 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     words = sys.argv[1:] if arguments is None else list(arguments)
-    if words and words[0] in COMMANDS:
-        command = importlib.import_module(f"smapskit.cli.{COMMANDS[words[0]]}")
+    if words and (words[0] in COMMANDS or words[0] == "--completion"):
+        command = importlib.import_module(f"smapskit.cli.{words[0].removeprefix('--')}")
         return int(command.run(words[1:]))
     if "--all" in words:
         from smapskit.cli import system  # noqa: PLC0415

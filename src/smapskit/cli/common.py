@@ -9,10 +9,12 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Mapping as MappingOf
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Any, NoReturn, TextIO, TypeVar
+from typing import IO, TYPE_CHECKING, Any, Final, NoReturn, TextIO, TypeVar
 
 from smapskit.cli.commands import COMMANDS
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
 
 FAILURE = 1
 NOT_FOUND = 42
+STATUSES: Final = {0: "success", FAILURE: "wrong usage, or something could not be read"}
+STATUSES_OF_PIDS: Final = {
+    **STATUSES,
+    NOT_FOUND: "a process was not found",
+    NOT_FOUND | FAILURE: "a process was not found, and something else could not be read",
+}
+"""The exit statuses of a command that reads processes."""
 Subject = TypeVar("Subject", bound=Snapshot | OomReport)
 _MAX_PID = 2**31 - 1
 _OPTIONS = ("--help", "--version", "--all")
@@ -39,7 +48,20 @@ _PROGRAM = re.compile(r"[^\W\d][\w.+@:-]*")
 _IS_PATH = re.compile(r"/|\.[A-Za-z]+[0-9]?\Z")
 """What only the name of a file has: a folder, a suffix such as .txt or .bz2."""
 _HELP_WIDTH = 80
+_MIN_HELP_WIDTH = 20
 _MAX_SECONDS = 10**9  # 31 years; the clock's functions end at 292
+
+
+def _section(title: str, rows: Sequence[tuple[str, str]]) -> str:
+    """Return a section of the help text with two columns."""
+    indent = max(len(first) for first, _ in rows) + 4
+    width = min(shutil.get_terminal_size().columns, _HELP_WIDTH) - 2
+    lines = [f"{title}:"]
+    for first, second in rows:
+        first_line, *others = textwrap.wrap(second, max(width - indent, _MIN_HELP_WIDTH))
+        lines.append(f"  {first:{indent - 2}}{first_line}")
+        lines += [" " * indent + line for line in others]
+    return "\n".join([*lines, ""])
 
 
 class HelpFormatter(argparse.HelpFormatter):
@@ -49,17 +71,39 @@ class HelpFormatter(argparse.HelpFormatter):
         super().__init__(prog, width=min(shutil.get_terminal_size().columns, _HELP_WIDTH) - 2)
 
 
-class RawHelpFormatter(HelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the lines of the description."""
-
-
 class Parser(argparse.ArgumentParser):
-    """An argument parser with the exit status of pmap for a usage error."""
+    """
+    An argument parser with the exit status of pmap for a usage error.
+
+    Attributes:
+        commands: what each command does, by its name.
+        examples: a command line and what it does.
+        statuses: what each exit status means.
+    """
 
     def __init__(
-        self, *, formatter_class: type[HelpFormatter] = HelpFormatter, **options: Any
+        self,
+        *,
+        examples: Sequence[tuple[str, str]] = (),
+        statuses: MappingOf[int, str] = STATUSES,
+        commands: MappingOf[str, str] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(formatter_class=formatter_class, **options)
+        super().__init__(formatter_class=HelpFormatter, **options)
+        self.commands = commands or {}
+        self.examples = examples
+        self.statuses = statuses
+
+    def format_help(self) -> str:
+        """Return the help text: that of argparse, commands, examples and exit status."""
+        statuses = [(str(status), meaning) for status, meaning in self.statuses.items()]
+        sections = {
+            "commands": list(self.commands.items()),
+            "examples": self.examples,
+            "exit status": statuses,
+        }
+        texts = [_section(title, rows) for title, rows in sections.items() if rows]
+        return "\n".join([super().format_help(), *texts])
 
     def error(self, message: str) -> NoReturn:
         """Print the error, as one line, and exit."""
@@ -231,7 +275,7 @@ def add_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit",
         type=_bytes,
-        metavar="BYTES",
+        metavar="SIZE",
         help="maximum size of the text of a capture, such as 512M or 2G (default: 256M if it is "
         "compressed, 4G if it is not)",
     )
@@ -322,7 +366,7 @@ def exit_status(error: Exception) -> int:
     return NOT_FOUND if isinstance(error, ProcessNotFound) else FAILURE
 
 
-def unreadable_reasons(unreadable: Mapping[int, str]) -> Counter[str]:
+def unreadable_reasons(unreadable: MappingOf[int, str]) -> Counter[str]:
     """Return the number of processes by the reason, without its pid, why they were not read."""
     return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
 

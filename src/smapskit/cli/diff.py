@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     OperandReader,
     Parser,
     add_help,
@@ -16,16 +17,23 @@ from smapskit.cli.common import (
     operand,
     print_error,
 )
-from smapskit.cli.table_options import add_table_options, table_style
+from smapskit.cli.table_options import add_table_options, help_if_alone, table_style
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
 from smapskit.views.tables import format_difference
+
+_EXAMPLES = (
+    ("cat /proc/PID/smaps > before.txt", "save a capture"),
+    ("smapskit diff before.txt PID", "what changed since then"),
+    ("smapskit diff -h --top 10 before.txt PID", "the ten largest, with units"),
+    ("smapskit diff before.txt after.txt", "between two captures"),
+)
 
 
 def run(words: Sequence[str]) -> int:
     """Print the difference of two captures or processes."""
     parser = build_parser()
-    options = parser.parse_args(["--help"] if list(words) == ["-h"] else words)
+    options = parser.parse_args(help_if_alone(words))
     reader = OperandReader(
         [options.before, options.after],
         limit=options.limit,
@@ -46,7 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit diff",
-        usage="python -m smapskit diff [options] BEFORE AFTER",
+        usage="smapskit diff [options] BEFORE AFTER",
+        examples=_EXAMPLES,
+        statuses=STATUSES_OF_PIDS,
         add_help=False,
         description="Show how mappings changed between two captures, or a capture and a process: "
         "added, removed, grown, shrunk, split, merged or changed, with the change of each value "

@@ -12,6 +12,7 @@ from smapskit.analysis.context import Context
 from smapskit.analysis.explain import RULES, check_id, examine
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     OperandReader,
     Parser,
     add_limit,
@@ -24,6 +25,7 @@ from smapskit.cli.common import (
     show_progress,
     unreadable_reasons,
 )
+from smapskit.cli.table_options import add_top, check_table_options, table_style
 from smapskit.errors import SmapskitError
 from smapskit.model.diff import diff
 from smapskit.model.oom import OomReport
@@ -33,6 +35,14 @@ from smapskit.sources.recording import Recording, is_recording
 from smapskit.views.findings import Report, findings_to_json, format_machine, format_report
 
 FOUND = 3
+_ERRORS = {status: text for status, text in STATUSES_OF_PIDS.items() if status}
+_EXAMPLES = (
+    ("smapskit explain PID", "what is unusual about a process"),
+    ("smapskit explain before.txt PID", "why it grew since a capture"),
+    ("smapskit explain run.csv", "of a recording: is it a leak?"),
+    ("dmesg | smapskit explain -", "why the kernel killed a process"),
+    ("smapskit explain --all", "deleted code, swap, ... of all processes"),
+)
 _MAX_OPERANDS = 2
 
 
@@ -46,6 +56,7 @@ def run(words: Sequence[str]) -> int:
         parser.error("expected one operand, or two to compare: BEFORE AFTER")
     if options.all and options.context:
         parser.error("expected --context only with a CAPTURE or PID: --all reads the facts itself")
+    check_table_options(parser, options, is_table=not options.json, of="text: not --json")
     try:
         options.context = Context.parse(dict(options.context))
     except ValueError as error:
@@ -61,7 +72,8 @@ def run(words: Sequence[str]) -> int:
     if options.json:
         sys.stdout.write(findings_to_json(reports))
     else:
-        sys.stdout.write("\n".join(map(format_report, reports)))
+        style = table_style(options)
+        sys.stdout.write("\n".join(format_report(report, style) for report in reports))
     return reader.status or (FOUND if any(r.explanation.findings for r in reports) else 0)
 
 
@@ -98,6 +110,7 @@ def _reports(options: argparse.Namespace, reader: OperandReader) -> Iterator[Rep
             command=subject.command,
             source=None if pid_of(word) is not None else word,
             time=subject.time,
+            is_empty=not subject,
         )
 
 
@@ -156,7 +169,8 @@ def _explain_system(options: argparse.Namespace) -> int:
         sys.stdout.write(findings_to_json(reports, found.unreadable))
     else:
         titles = {rule.id: rule.machine_title for rule in RULES.values() if rule.machine_title}
-        sys.stdout.write(format_machine(reports, titles, found.count, len(found.unreadable)))
+        counts = found.count, len(found.unreadable)
+        sys.stdout.write(format_machine(reports, titles, *counts, table_style(options)))
     sys.stdout.flush()
     for reason, count in unreadable_reasons(found.unreadable).items():
         print_message(f"{count} more could not be read ({reason})")
@@ -185,15 +199,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser = Parser(
         prog="smapskit explain",
-        usage="python -m smapskit explain [options] PID|CAPTURE|RECORDING\n"
-        "       python -m smapskit explain [options] BEFORE AFTER\n"
-        "       python -m smapskit explain [options] --all",
+        usage="smapskit explain [options] PID|CAPTURE|RECORDING\n"
+        "       smapskit explain [options] BEFORE AFTER\n"
+        "       smapskit explain [options] --all",
+        examples=_EXAMPLES,
+        statuses={0: "nothing unusual was found", FOUND: "findings", **_ERRORS},
         description="Explain what is unusual about the memory of a process, the largest first: "
         "what it means, what to do, how sure it is. With BEFORE and AFTER, what changed between "
         "two captures or a capture and a process; of a RECORDING, how memory changed over time; of "
         "the text of dmesg or journalctl -k, why the kernel killed a process.",
-        epilog="exit status: 0 nothing unusual; 3 findings; 1 for a usage error or if something "
-        "could not be read; 42 if a process was not found.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -228,8 +242,15 @@ def build_parser() -> argparse.ArgumentParser:
         "times: "
         f"{facts}",
     )
+    add_top(
+        parser,
+        "only the N largest findings; with --all, the N most affected processes of each "
+        "(default: 20)",
+    )
     parser.add_argument(
-        "--json", action="store_true", help="one JSON document; docs/schema-explain.json"
+        "--json",
+        action="store_true",
+        help="one JSON document; docs/schema-explain.json describes it",
     )
     add_limit(parser)
     return parser

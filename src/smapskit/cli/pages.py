@@ -10,13 +10,21 @@ from typing import TYPE_CHECKING
 
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     Parser,
+    add_help,
     exit_status,
     operand,
     pid_of,
     print_error,
     print_message,
     seconds,
+)
+from smapskit.cli.table_options import (
+    add_table_options,
+    check_table_options,
+    help_if_alone,
+    table_style,
 )
 from smapskit.errors import SmapskitError
 from smapskit.formats.pmap.table import process_line
@@ -28,6 +36,7 @@ from smapskit.sources.pages.cache import read_residency
 from smapskit.sources.pages.read import read_pages
 from smapskit.sources.pages.working_set import working_set
 from smapskit.views import page_tables
+from smapskit.views.cells import TableStyle
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,14 +45,21 @@ PICTURES = (".png", ".svg", ".pdf")
 _MAP_WIDTH = 32
 _MAP_WIDTH_OF_MAPPING = 64
 _DPI = 150
+_EXAMPLES = (
+    ("smapskit pages -h --top 10 PID", "the mappings with the largest RSS"),
+    ("smapskit pages --mapping '[heap]' PID", "where in the heap its pages are"),
+    ("smapskit pages /usr/lib/os-release", "how much of a file is in the page cache"),
+    ("smapskit pages -o pages.svg PID", "a picture"),
+)
 
 
 def run(words: Sequence[str]) -> int:
     """Print the tables of processes and files, or one document."""
     parser = build_parser()
-    options = parser.parse_args(words)
+    options = parser.parse_args(help_if_alone(words))
     _check(parser, options)
-    processes, files, status = _read(options)
+    style = table_style(options)
+    processes, files, status = _read(options, style)
     if options.working_set is not None:
         return status
     for pages in processes:
@@ -59,7 +75,8 @@ def run(words: Sequence[str]) -> int:
     elif options.csv:
         sys.stdout.write(page_tables.pages_to_csv(processes))
     elif not options.output:
-        _print_tables(processes, files, _MAP_WIDTH_OF_MAPPING if options.mapping else _MAP_WIDTH)
+        width = _MAP_WIDTH_OF_MAPPING if options.mapping else _MAP_WIDTH
+        _print_tables(processes, files, width, style)
     sys.stdout.flush()
     return status
 
@@ -73,6 +90,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--working-set requires PIDs only, and prints a table")
     if options.csv and pids and has_files:
         parser.error("--csv requires either PIDs or FILEs: they have different columns")
+    is_table = not (options.json or options.csv or options.output)
+    check_table_options(parser, options, is_table=is_table, of="a table: not --json, --csv or -o")
     if options.output is None:
         return
     if Path(options.output).suffix not in PICTURES:
@@ -81,7 +100,9 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
         parser.error("--output requires one PID, or FILEs")
 
 
-def _read(options: argparse.Namespace) -> tuple[list[Pages], list[Residency], int]:
+def _read(
+    options: argparse.Namespace, style: TableStyle
+) -> tuple[list[Pages], list[Residency], int]:
     """Read each operand; print the errors, and return the exit status as well."""
     processes: list[Pages] = []
     files: list[Residency] = []
@@ -92,7 +113,7 @@ def _read(options: argparse.Namespace) -> tuple[list[Pages], list[Residency], in
             if pid is None:
                 files.append(read_residency(word))
             elif options.working_set is not None:
-                _measure(pid, options.working_set)
+                _measure(pid, options.working_set, style)
             else:
                 processes.append(read_pages(pid, options.mapping, frames=("flags",)))
         except (SmapskitError, OSError, ValueError) as error:
@@ -101,12 +122,12 @@ def _read(options: argparse.Namespace) -> tuple[list[Pages], list[Residency], in
     return processes, files, status
 
 
-def _measure(pid: int, duration: float) -> None:
+def _measure(pid: int, duration: float, style: TableStyle) -> None:
     print_message(WARNING)
     found = working_set(pid, duration)
     snapshot = found.snapshot
     sys.stdout.write(process_line(snapshot.pid or 0, snapshot.command or "") + "\n")
-    sys.stdout.write(page_tables.format_working_set(found))
+    sys.stdout.write(page_tables.format_working_set(found, style))
     for note in found.notes:
         if note != WARNING:
             print_message(note)
@@ -126,13 +147,15 @@ def _print_unknown(name: str, unknown: Mapping[str, str]) -> None:
         print_message(f"{name}: not known: {values}: {reason}")
 
 
-def _print_tables(processes: Sequence[Pages], files: Sequence[Residency], width: int) -> None:
+def _print_tables(
+    processes: Sequence[Pages], files: Sequence[Residency], width: int, style: TableStyle
+) -> None:
     characters = page_tables.BLOCKS if _can_print(page_tables.BLOCKS) else page_tables.ASCII
     for pages in processes:
         sys.stdout.write(process_line(pages.pid or 0, pages.command or "") + "\n")
-        sys.stdout.write(page_tables.format_pages(pages, width, characters))
+        sys.stdout.write(page_tables.format_pages(pages, width, characters, style))
     if files:
-        sys.stdout.write(page_tables.format_residencies(files, width, characters))
+        sys.stdout.write(page_tables.format_residencies(files, width, characters, style))
 
 
 def _can_print(text: str) -> bool:
@@ -163,7 +186,10 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit pages",
-        usage="python -m smapskit pages [options] PID|FILE ...",
+        usage="smapskit pages [options] PID|FILE ...",
+        examples=_EXAMPLES,
+        statuses=STATUSES_OF_PIDS,
+        add_help=False,
         description="Show which pages of a process are in memory, one row per mapping, or which "
         "pages of files are in the page cache, one row per file. Sizes are in kB. The map has one "
         "character for each part of the range: · (.) no page is in memory, ░ (-) few, ▒ (+) half, "
@@ -190,14 +216,21 @@ def build_parser() -> argparse.ArgumentParser:
         help="measure which memory the process touches within this time. This changes the "
         "process: its accessed bits are cleared, and the kernel may evict pages in use",
     )
+    add_table_options(parser, "-h")
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
-        "--json", action="store_true", help="one JSON document, in pages; docs/schema-pages.json"
+        "--json",
+        action="store_true",
+        help="one JSON document, in pages; docs/schema-pages.json describes it",
     )
     formats.add_argument(
-        "--csv", action="store_true", help="one row per mapping or per file, in pages"
+        "--csv", action="store_true", help="CSV, one row per mapping or per file, in pages"
     )
     formats.add_argument(
-        "-o", "--output", metavar="PICTURE", help="draw a picture: png, svg or pdf"
+        "-o",
+        "--output",
+        metavar="PICTURE",
+        help="draw a picture in place of a table: png, svg or pdf",
     )
+    add_help(parser)
     return parser

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smapskit.cli.common import FAILURE, Parser, print_error
+from smapskit.cli.common import FAILURE, STATUSES, Parser, print_error
 from smapskit.errors import SmapskitError
 from smapskit.sources import outfile
 from smapskit.sources.pages.storage import SUFFIX, load_pages
@@ -14,6 +14,12 @@ from smapskit.sources.recording import Recording
 from smapskit.text import parse_size
 
 _SUFFIXES = (".png", ".svg", ".pdf")
+
+_EXAMPLES = (
+    ("smapskit plot run.csv", "draw run.png"),
+    ("smapskit plot -o run.svg run.csv", "as SVG"),
+    ("smapskit plot --memory-limit 512M run.csv", "with the limit of a container"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -54,16 +60,18 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit plot",
-        usage="python -m smapskit plot FILE [-o PICTURE] [--memory-limit SIZE]",
+        usage="smapskit plot [options] RECORDING",
+        examples=_EXAMPLES,
+        statuses=STATUSES,
         description="Plot a recording: RSS, the RSS of shared mappings and anonymous memory; of a "
         "recording with --by, the RSS of each group, stacked; of a recording of pages, when each "
         "page came into memory and on which list it is.",
     )
     parser.add_argument(
-        "file", metavar="FILE", help="a file written by record: CSV, Parquet or npz"
+        "file", metavar="RECORDING", help="a file written by record: CSV, Parquet or npz"
     )
     parser.add_argument(
-        "-o", "--output", metavar="PICTURE", help="png, svg or pdf (default: FILE with .png)"
+        "-o", "--output", metavar="PICTURE", help="png, svg or pdf (default: RECORDING with .png)"
     )
     parser.add_argument(
         "--memory-limit",

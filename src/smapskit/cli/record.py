@@ -12,6 +12,7 @@ from typing import get_args
 
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     Parser,
     advice_for,
     exit_status,
@@ -28,6 +29,14 @@ from smapskit.sources import process, procfs, recording
 
 _SUFFIX_OF_PAGES = ".npz"
 _MAX_SECONDS_WITHOUT_YES = 1.0
+_ERRORS = {status: text for status, text in STATUSES_OF_PIDS.items() if status}
+_EXAMPLES = (
+    ("smapskit record -o run.csv PID", "until it ends, or Ctrl-C"),
+    ("smapskit record -t 60 --by kind -o kinds.csv PID", "by kind, for a minute"),
+    ("smapskit record -o new.csv -- python3 program.py", "a command, from its start"),
+    ("smapskit record --budget 1% -o long.csv PID", "at little cost to it"),
+    ("smapskit record --pages -o pages.npz PID", "which pages are in memory"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -120,7 +129,7 @@ def _record_pages(options: argparse.Namespace, pid: int | None, command: Sequenc
                 raise
         status = None if child is None else child.poll()
     print_message(f"{samples} samples; in {options.output}")
-    return status or 0
+    return _exit_status(status)
 
 
 def _record_sums(options: argparse.Namespace, pid: int | None, command: Sequence[str]) -> int:
@@ -158,7 +167,7 @@ def _record_sums(options: argparse.Namespace, pid: int | None, command: Sequence
     if watch is not None:
         print_message(watch.marker or f"{watch.condition} did not hold: no snapshot was saved")
     print_message(f"{counts}; in {options.output}")
-    return status or 0
+    return _exit_status(status)
 
 
 class _Counts:
@@ -187,8 +196,10 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit record",
-        usage="python -m smapskit record [options] -o FILE PID\n"
-        "       python -m smapskit record [options] -o FILE -- COMMAND ...",
+        usage="smapskit record [options] -o FILE PID\n"
+        "       smapskit record [options] -o FILE -- COMMAND ...",
+        examples=_EXAMPLES,
+        statuses={0: "success; with COMMAND, that of COMMAND", **_ERRORS},
         description="Sample a process at fixed intervals until it ends or Ctrl-C, and write the "
         "sums over its mappings to a file, which is flushed after each sample.",
     )
@@ -257,6 +268,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --pages: only mappings with this pathname or last component",
     )
     return parser
+
+
+def _exit_status(returncode: int | None) -> int:
+    """Return the exit status of the command, as a shell does: 128 and the signal that ended it."""
+    return 0 if returncode is None else 128 - returncode if returncode < 0 else returncode
 
 
 def _share(text: str) -> float:

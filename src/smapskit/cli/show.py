@@ -9,11 +9,12 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
+from smapskit.cli.commands import COMMANDS
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES_OF_PIDS,
     OperandReader,
     Parser,
-    RawHelpFormatter,
     add_help,
     add_lenient,
     add_limit,
@@ -35,14 +36,13 @@ _DEFAULT_RC = os.path.expanduser("~/.pmaprc")  # noqa: PTH111  it never raises
 _MAX_RC_SIZE = 1 << 20
 _MAX_ADDRESS = 2**64 - 1
 
-_DESCRIPTION = """\
-Show the memory of processes, one row per mapping, like pmap: of live processes,
-or of saved captures of smaps, maps or pmap.
-"""
-_EPILOG = """\
-exit status: 0; 1 for a usage error or if something could not be read; 42 if a
-process was not found.
-"""
+_EXAMPLES = (
+    ("smapskit PID", "the table of pmap -x"),
+    ("smapskit --by kind -h PID", "whose memory it is: heap, stack, ..."),
+    ("cat /proc/PID/smaps > before.txt", "save a capture"),
+    ("smapskit -X before.txt", "most fields of a capture"),
+    ("smapskit --json PID > before.json", "every field, for programs"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -137,16 +137,15 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit",
-        usage="python -m smapskit [options] PID|CAPTURE ...\n"
-        "       python -m smapskit --all [--by GROUP] [--sort VALUE] [--top N] [-h]\n"
-        "       python -m smapskit diff BEFORE AFTER\n"
-        "       python -m smapskit explain PID|CAPTURE|RECORDING\n"
-        "       python -m smapskit record -o FILE PID | -- COMMAND ...\n"
-        "       python -m smapskit plot FILE [-o PICTURE]\n"
-        "       python -m smapskit pages PID|FILE ...",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=RawHelpFormatter,
+        usage="smapskit [options] PID|CAPTURE ...\n"
+        "       smapskit --all [options]\n"
+        "       smapskit COMMAND [options] ...",
+        description="Show the memory of processes, one row per mapping, like pmap: of live "
+        "processes, or of saved captures of smaps, maps or pmap. Sizes are in kB (1,024 bytes). "
+        "smapskit COMMAND --help describes a command.",
+        commands=COMMANDS,
+        examples=_EXAMPLES,
+        statuses=STATUSES_OF_PIDS,
         allow_abbrev=False,
         add_help=False,
     )
@@ -217,19 +216,19 @@ def build_parser() -> argparse.ArgumentParser:
     formats.add_argument(
         "--json",
         action="store_true",
-        help="one JSON document (with --by: groups); docs/schema.json",
+        help="one JSON document (with --by: groups); docs/schema.json describes it",
     )
     formats.add_argument(
         "--csv",
         action="store_true",
-        help="one row per mapping (with --by: per group), for a spreadsheet",
+        help="CSV, one row per mapping (with --by: per group)",
     )
     add_limit(parser)
     add_lenient(parser)
     parser.add_argument(
         "--completion",
         choices=("bash", "zsh", "fish"),
-        help="print a completion script: source <(smapskit --completion bash)",
+        help="print a script for this shell that completes commands, options and operands",
     )
     parser.add_argument("-h", dest="short_h", action="store_true", help=argparse.SUPPRESS)
     add_help(parser, "; so does -h without --by")

@@ -9,6 +9,7 @@ from typing import get_args
 
 from smapskit.cli.common import (
     FAILURE,
+    STATUSES,
     Parser,
     add_help,
     print_error,
@@ -25,6 +26,14 @@ from smapskit.sources.system import SystemUsage, read_system
 from smapskit.views import exports
 from smapskit.views.columns import OF_PROCESSES
 from smapskit.views.tables import format_families, format_processes, format_system_groups
+
+_EXAMPLES = (
+    ("smapskit --all --top 10", "the processes with the largest PSS"),
+    ("smapskit --all --by kind -h", "heaps, stacks, code, ... of all of them"),
+    ("smapskit --all --by pathname --top 20", "each library, over all processes"),
+    ("smapskit --all --by-process command", "one row per program"),
+    ("smapskit --all --csv > all.csv", "for a spreadsheet"),
+)
 
 
 def run(words: Sequence[str]) -> int:
@@ -87,9 +96,9 @@ def build_parser() -> Parser:
     """Build the parser of the options."""
     parser = Parser(
         prog="smapskit --all",
-        usage="python -m smapskit --all [--by GROUP | --by-process KEY] [--sort VALUE]\n"
-        "                                [--top N] [-h]\n"
-        "       python -m smapskit --all [--by GROUP | --by-process KEY] --json | --csv",
+        usage="smapskit --all [--by GROUP | --by-process KEY] [options]",
+        examples=_EXAMPLES,
+        statuses=STATUSES,
         add_help=False,
         description="Show the memory of each process of this machine in kB: PSS (shared memory "
         "divided by the number of processes that share it), USS (memory that no other process "
@@ -120,8 +129,13 @@ def build_parser() -> Parser:
     add_table_options(parser, "-h")
     formats = parser.add_mutually_exclusive_group()
     formats.add_argument(
-        "--json", action="store_true", help="one JSON document; docs/schema-system.json"
+        "--json",
+        action="store_true",
+        help="one JSON document; docs/schema-system.json describes it, and "
+        "docs/schema-families.json that of --by-process",
     )
-    formats.add_argument("--csv", action="store_true", help="for a spreadsheet")
+    formats.add_argument(
+        "--csv", action="store_true", help="CSV, one row per process, group or family"
+    )
     add_help(parser)
     return parser

@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+from collections.abc import Sequence
 
 from smapskit.views.cells import TableStyle
 
@@ -20,12 +21,7 @@ def add_table_options(group: argparse._ActionsContainer, *names: str, of: str = 
         of: the option with which there is such a table.
     """
     of = of and f"with {of}: "
-    group.add_argument(
-        "--top",
-        type=_count,
-        metavar="N",
-        help=f"{of}only the N largest rows, and one row with the sums of the others",
-    )
+    add_top(group, f"{of}only the N largest rows, and one row with the sums of the others")
     also = "; also -h" if of else ""
     group.add_argument(
         *names,
@@ -35,6 +31,16 @@ def add_table_options(group: argparse._ActionsContainer, *names: str, of: str = 
     )
 
 
+def add_top(group: argparse._ActionsContainer, help: str) -> None:  # noqa: A002
+    """Add the option `--top`, for output that always has units."""
+    group.add_argument("--top", type=_count, metavar="N", help=help)
+
+
+def help_if_alone(words: Sequence[str]) -> Sequence[str]:
+    """Return the arguments of a command with such a table: `-h` alone is help."""
+    return ["--help"] if list(words) == ["-h"] else words
+
+
 def table_style(options: argparse.Namespace) -> TableStyle:
     """Return how to print a table: cut and in colour only on a terminal."""
     is_terminal = sys.stdout.isatty()
@@ -42,7 +48,7 @@ def table_style(options: argparse.Namespace) -> TableStyle:
     return TableStyle(
         width=shutil.get_terminal_size().columns if is_terminal else None,
         colour=is_terminal and has_colour,
-        human=options.human,
+        human=_is_human(options),
         top=options.top,
     )
 
@@ -51,9 +57,13 @@ def check_table_options(
     parser: argparse.ArgumentParser, options: argparse.Namespace, *, is_table: bool, of: str
 ) -> None:
     """Exit with a usage error if the options are given without such a table."""
-    name = "--human" if options.human else "--top" if options.top is not None else None
+    name = "--human" if _is_human(options) else "--top" if options.top is not None else None
     if name is not None and not is_table:
         parser.error(f"{name} requires {of}")
+
+
+def _is_human(options: argparse.Namespace) -> bool:
+    return getattr(options, "human", False)
 
 
 def _count(text: str) -> int:

@@ -48,7 +48,7 @@ class PageFlag(enum.IntFlag):
     GUARD = 32
     """A guard page of madvise(MADV_GUARD_INSTALL): an access is a SIGSEGV."""
     HUGE = 64
-    """Mapped by an entry for a huge page."""
+    """Mapped by an entry for a huge page, which may be the huge zero page."""
     ZERO = 128
     """The zero page of the kernel: read, but never written. Not in Rss."""
 
@@ -90,7 +90,7 @@ _OF_FLAGS: Final = {
     "exclusive": (_P | PageFlag.EXCLUSIVE, _P | PageFlag.EXCLUSIVE),
     "soft_dirty": (PageFlag.SOFT_DIRTY, PageFlag.SOFT_DIRTY),
     "guard": (_G, _G),
-    "huge": (PageFlag.HUGE, PageFlag.HUGE),
+    "huge": (PageFlag.HUGE | _Z, PageFlag.HUGE),
     "zero": (_P | _Z, _P | _Z),
 }
 """Mask and value of the flags of the pages that are counted."""
@@ -127,7 +127,7 @@ class PageCounts:
     exclusive: int | None = _count("present and mapped by this process alone")
     soft_dirty: int | None = _count("written since soft-dirty bits were cleared")
     guard: int | None = _count("guard pages")
-    huge: int | None = _count("mapped by entries for huge pages")
+    huge: int | None = _count("in huge pages, without the huge zero page")
     zero: int | None = _count("read but never written: the zero page")
     runs: int | None = _count("runs of neighbouring present pages")
     active: int | None = _count("on the kernel's active list")

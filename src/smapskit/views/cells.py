@@ -55,6 +55,10 @@ class TableStyle(NamedTuple):
         return cut_middle(text, max(self.width - used, _MIN_NAME))
 
 
+PLAIN: Final = TableStyle()
+"""Complete, in kB, without colour."""
+
+
 def with_unit(kb: int) -> str:
     """Return a size with its unit and at least two digits: 512K, 1.2M, 34G."""
     value = float(kb)
@@ -88,6 +92,32 @@ def cut_middle(text: str, width: int) -> str:
     return f"{head}{_ELLIPSIS}{tail}"
 
 
+def wrap(text: str, width: int, first: str = "", rest: str = "") -> list[str]:
+    """
+    Return a paragraph as lines of at most `width` columns; longer words are broken.
+
+    Args:
+        text: words, separated by blanks.
+        width: columns of a terminal.
+        first: what the first line begins with.
+        rest: what the other lines begin with.
+    """
+    lines = []
+    line, gap = first, ""
+    for each in text.split():
+        word = each
+        if gap and display_width(line + gap + word) > width:
+            lines.append(line)
+            line, gap = rest, ""
+        while display_width(line + gap + word) > width:
+            head = _start(word, width - display_width(line)) or word[:1]
+            lines.append(line + head)
+            line, word = rest, word[len(head) :]
+        line += gap + word
+        gap = " "
+    return [*lines, line] if gap else lines
+
+
 def _start(text: str, width: int) -> str:
     used = 0
     for position, character in enumerate(text):
@@ -99,5 +129,7 @@ def _start(text: str, width: int) -> str:
 
 def pad(text: str, width: int, *, left: bool = False) -> str:
     """Return a text filled with blanks to a width: before it, or after it with `left`."""
+    if text.isascii():
+        return text.ljust(width) if left else text.rjust(width)
     blanks = " " * (width - display_width(text))
     return f"{text}{blanks}" if left else f"{blanks}{text}"

@@ -16,12 +16,15 @@ from smapskit.model.mapping import Usage
 from smapskit.model.memory_stat import KERNEL_PARTS, MemoryStat
 from smapskit.model.totals import Totals
 from smapskit.text import sanitize
-from smapskit.views.columns import OF_PROCESSES, UNKNOWN
+from smapskit.views.cells import PLAIN, TableStyle
+from smapskit.views.columns import OF_PROCESSES
 from smapskit.views.exports import SystemRow
+from smapskit.views.tables import table_lines, with_separator
 
 SCHEMA_VERSION: Final = 1
 _MAX_CHILDREN: Final = 5
 _LABEL_WIDTH: Final = 13
+_MIN_WIDTH: Final = 7
 _UNLIMITED: Final = "max"
 """A limit that is not set, as v2 writes it."""
 
@@ -53,20 +56,24 @@ _ROWS: Final = (
 )
 
 
-def format_cgroup(usage: CgroupUsage) -> str:
+def format_cgroup(usage: CgroupUsage, style: TableStyle = PLAIN) -> str:
     """
     Return the memory of a group as text: its limits, and a table that adds up to what is in use.
 
     Rows that are indented are parts of the row above them. The kernel splits `file` twice: by
     where the file is, and by whether a process maps it.
     """
-    lines = [f"{label:{_LABEL_WIDTH}}{sanitize(text)}" for label, text in _heading(usage)]
-    lines += ["", *_table(usage), ""]
+    lines = [
+        style.paint(f"{label:{_LABEL_WIDTH}}", "bold") + style.name(sanitize(text), _LABEL_WIDTH)
+        for label, text in _heading(usage)
+    ]
+    lines += ["", *_table(usage, style), ""]
     if usage.working_set is not None:
-        lines.append(
-            f"Kubernetes' working set = in use - inactive_file = {usage.current} - "
-            f"{usage.stat.inactive_file} = {usage.working_set} kB"
-        )
+        values = (usage.current, usage.stat.inactive_file, usage.working_set)
+        current, inactive, working_set = map(style.size, values)
+        unit = "" if style.human else " kB"
+        text = f"= in use - inactive_file = {current} - {inactive} = {working_set}{unit}"
+        lines.append(f"Kubernetes' working set {text}")
     return "\n".join([*lines, ""])
 
 
@@ -125,27 +132,34 @@ def _size(kb: float | None) -> str:
     return "none" if kb == math.inf else format_kb(kb)
 
 
-def _table(usage: CgroupUsage) -> Iterator[str]:
-    whole = usage.current
-    yield f"{'kB':>12} {'of use':>7}  Memory"
+def _table(usage: CgroupUsage, style: TableStyle) -> Iterator[str]:
+    parts: list[tuple[int | None, str]] = []
     for row in _ROWS:
         value = getattr(usage.stat, row.name)
         if value or not row.is_part:
-            yield _line(value, whole, f"  {row.label}" if row.is_part else row.label)
+            parts.append((value, f"  {row.label}" if row.is_part else row.label))
     other = _other_kernel(usage.stat)
     if other:
-        yield _line(other, whole, "  other")
+        parts.append((other, "  other"))
     for label, value in (("sockets", usage.stat.sock), ("huge pages", usage.stat.hugetlb)):
         if value:
-            yield _line(value, whole, label)
-    yield _line(usage.unexplained, whole, "unexplained")
-    yield f"{'-' * 12} {'-' * 7}"
-    yield _line(whole, whole, "in use")
+            parts.append((value, label))
+    parts.append((usage.unexplained, "unexplained"))
+    return _shares(["of use", "Memory"], parts, (usage.current, "in use"), style)
 
 
-def _line(kb: int | None, whole: int | None, label: str) -> str:
-    share = "" if kb is None or not whole else f"{100 * kb / whole:.1f}%"
-    return f"{UNKNOWN if kb is None else kb:>12} {share:>7}  {label}"
+def _shares(
+    headings: Sequence[str],
+    parts: Sequence[tuple[int | None, str]],
+    whole: tuple[int | None, str],
+    style: TableStyle,
+) -> Iterator[str]:
+    """Return a table of sizes, their share of a whole, and what they are."""
+    rows = [["Size" if style.human else "kB", *headings]]
+    for kb, label in [*parts, whole]:
+        share = "" if kb is None or not whole[0] else f"{100 * kb / whole[0]:.1f}%"
+        rows.append([style.size(kb), share, label])
+    return with_separator(rows, style, at_least=_MIN_WIDTH)
 
 
 def _other_kernel(stat: MemoryStat) -> int | None:
@@ -157,26 +171,23 @@ def _other_kernel(stat: MemoryStat) -> int | None:
 _COLUMNS: Final = ("In use", "Limit", "Anon", "File", "Kernel", "Swap", "Processes")
 
 
-def format_cgroups(usages: Sequence[CgroupUsage]) -> str:
+def format_cgroups(usages: Sequence[CgroupUsage], style: TableStyle = PLAIN) -> str:
     """
     Return one row per group, sizes in kB: the groups below one after it, the largest first.
 
     Args:
         usages: as `read_cgroups` returns them: each group before those below it.
+        style: how to print it.
     """
-    rows = [[*_COLUMNS, "Group"]]
+    rows = [[*_COLUMNS, "Group" if style.human else "Group (sizes in kB)"]]
     for usage, depth in _by_size(usages):
         stat = usage.stat
         sizes = (usage.current, usage.limit, stat.anon, stat.file, stat.kernel, usage.swap)
         name = sanitize(usage.name if not depth else usage.name.rpartition("/")[2])
         owner = sanitize(str(usage.owner)) if depth else ""
         label = f"{'  ' * depth}{name}" + (f" ({owner})" if owner and owner not in name else "")
-        rows.append([*map(_cell, sizes), str(len(usage.pids)), label])
-    widths = [max(len(row[at]) for row in rows) for at in range(len(_COLUMNS))]
-    lines = []
-    for *cells, label in rows:
-        lines.append(" ".join([*(c.rjust(w) for c, w in zip(cells, widths, strict=True)), label]))
-    return "\n".join([*lines, ""])
+        rows.append([*(_cell(kb, style) for kb in sizes), f"{len(usage.pids):,}", label])
+    return "\n".join([*table_lines(rows, style, has_total=False), ""])
 
 
 def _by_size(usages: Sequence[CgroupUsage]) -> Iterator[tuple[CgroupUsage, int]]:
@@ -195,23 +206,20 @@ def _by_size(usages: Sequence[CgroupUsage]) -> Iterator[tuple[CgroupUsage, int]]
         pending += [(child, depth + 1) for child in children]
 
 
-def _cell(kb: float | None) -> str:
-    if kb is None:
-        return UNKNOWN
-    return _UNLIMITED if kb == math.inf else str(kb)
+def _cell(kb: float | None, style: TableStyle) -> str:
+    return _UNLIMITED if kb == math.inf else style.size(None if kb is None else int(kb))
 
 
-def format_charges(charges: FileCharges) -> str:
+def format_charges(charges: FileCharges, style: TableStyle = PLAIN) -> str:
     """Return one row per group that is charged with pages of a file, in kB."""
-    lines = [f"{'kB':>12} {'share':>7}  Group that is charged with {sanitize(charges.path)}"]
+    parts: list[tuple[int | None, str]] = []
     for name, kb in charges.groups.items():
         owner = str(CgroupOwner.of_path(name))
-        label = f"{name} ({owner})" if owner else name
-        lines.append(_line(kb, charges.cached, sanitize(label)))
+        parts.append((kb, sanitize(f"{name} ({owner})" if owner else name)))
     if charges.uncharged:
-        lines.append(_line(charges.uncharged, charges.cached, "(no visible group)"))
-    total = _line(charges.cached, charges.cached, "in the page cache")
-    return "\n".join([*lines, f"{'-' * 12} {'-' * 7}", total, ""])
+        parts.append((charges.uncharged, "(no visible group)"))
+    headings = ["share", f"Group that is charged with {sanitize(charges.path)}"]
+    return "\n".join([*_shares(headings, parts, (charges.cached, "in the page cache"), style), ""])
 
 
 def charges_to_json(charges: FileCharges) -> str:

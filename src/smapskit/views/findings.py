@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from collections.abc import Mapping as MappingOf
 from datetime import datetime
@@ -16,15 +15,19 @@ from smapskit.analysis.explain import Explanation, Missing
 from smapskit.analysis.findings import Figure, Finding, format_kb
 from smapskit.model.mapping import Mapping
 from smapskit.text import sanitize, truncate
+from smapskit.views.cells import PLAIN, TableStyle, cut_middle, wrap
 from smapskit.views.columns import UNKNOWN, label
 
 SCHEMA_VERSION: Final = 1
 WIDTH: Final = 80
 NOTHING_FOUND: Final = "nothing unusual found"
+_NO_MAPPINGS: Final = "no mappings, so nothing was checked"
 _MAX_MAPPINGS: Final = 5
 _MAX_NAMES: Final = 3
 _MAX_PROCESSES: Final = 20
 _LABEL_WIDTH: Final = 15
+_INDENT: Final = " " * _LABEL_WIDTH
+_MIN_SENTENCE: Final = 25
 _CANNOT_BE_WRONG: Final = "Nothing: "
 """How a disproof begins where nothing would show that the finding does not apply."""
 _FIGURE_LABELS: Final = {
@@ -57,25 +60,40 @@ class Report:
     command: str | None = None
     source: str | None = None
     """The files; None for a live process."""
+    is_empty: bool = False
+    """There are no mappings: nothing could be checked."""
     time: datetime | None = None
     names: MappingOf[str, Sequence[str]] = attrs.field(factory=dict)
     """The names of the mappings by id of the finding, where the mappings were not kept."""
 
 
-def format_report(report: Report) -> str:
-    """Return the findings as text for a terminal, at most 80 columns wide."""
+def format_report(report: Report, style: TableStyle = PLAIN) -> str:
+    """
+    Return the findings as text for a terminal.
+
+    Args:
+        report: to print.
+        style: how to print it. Sentences are at most 80 columns wide; names may be wider. With
+            `top`, only so many findings are printed.
+    """
+    text = _Text(style)
+    if report.is_empty:
+        return "\n".join([*text.wrap(f"{_title(report)}: {_NO_MAPPINGS}"), ""])
     findings, unchecked = report.explanation.findings, report.explanation.unchecked
-    lines = _wrap(f"{_title(report)}: {_count(findings)}")
-    for number, finding in enumerate(findings, 1):
-        lines += ["", *_format_finding(number, finding, report.pid)]
+    lines = text.wrap(f"{_title(report)}: {_count(findings)}")
+    for number, finding in enumerate(findings[: style.top], 1):
+        lines += ["", *text.finding(number, finding, report.pid)]
+    rest = len(findings[len(findings[: style.top]) :])
+    if rest:
+        lines += ["", f"and {rest} more (not printed with --top {style.top})"]
     if unchecked:
-        lines += ["", *_format_unchecked(unchecked)]
+        lines += ["", *text.unchecked(unchecked)]
     return "\n".join([*lines, ""])
 
 
 def _title(report: Report) -> str:
     parts = [] if report.pid is None else [f"process {report.pid}"]
-    parts += [truncate(sanitize(report.command), 40)] if report.command else []
+    parts += [cut_middle(sanitize(report.command), 40)] if report.command else []
     parts += [sanitize(report.source)] if report.source else []
     return ", ".join(parts) or f"this {report.subject}"
 
@@ -86,86 +104,112 @@ def _count(findings: Sequence[object]) -> str:
     return "1 finding" if len(findings) == 1 else f"{len(findings)} findings, largest first"
 
 
-def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]:
-    lines = _wrap(sanitize(finding.title), first=f"{number}. ", rest="   ")
-    # The commands in the texts can then be copied.
-    advice = finding.advice if pid is None else re.sub(r"\bPID\b", str(pid), finding.advice)
-    shown = [figure for figure in finding.figures if str(figure) not in finding.title]
-    # The reason why nothing would disprove it is the reason why it is certain.
-    reason = finding.disproof.removeprefix(_CANNOT_BE_WRONG)
-    is_sure = reason != finding.disproof
-    entries = [
-        ("Id", f"{finding.id} ({finding.severity})"),
-        ("Also", ", ".join(map(_figure, shown))),
-        ("Meaning", finding.meaning),
-        ("What to do", advice),
-        ("How sure", f"{finding.confidence}: {reason}" if is_sure else finding.confidence),
-        ("Wrong if", "" if is_sure else finding.disproof),
-    ]
-    for name, text in entries:
-        if text:
-            lines += _labelled(name, sanitize(text))
-    for at, text in enumerate(_mapping_lines(finding)):
-        lines += [f"   {'Mappings' if at == 0 else '':{_LABEL_WIDTH - 3}}{text}"]
-    return lines
-
-
 def _figure(figure: Figure) -> str:
     if figure.noun:
         return str(figure)
     return f"{_FIGURE_LABELS.get(figure.name, figure.name.replace('_', ' '))} {figure}"
 
 
-def _labelled(name: str, text: str) -> list[str]:
-    return _wrap(text, first=f"   {name:{_LABEL_WIDTH - 3}}", rest=" " * _LABEL_WIDTH)
+class _Text:
+    """Formats findings in one style."""
 
+    def __init__(self, style: TableStyle) -> None:
+        self._style = style
+        self._width = min(style.width or WIDTH, WIDTH)
 
-def _mapping_lines(finding: Finding) -> list[str]:
-    lines = [_mapping_line(each, finding.counter) for each in finding.mappings[:_MAX_MAPPINGS]]
-    rest = len(finding.mappings) - len(lines)
-    return [*lines, f"and {rest:,} more"] if rest else lines
+    def wrap(self, text: str, first: str = "", rest: str = "") -> list[str]:
+        """Return sentences as lines."""
+        return wrap(text, max(self._width, len(rest) + _MIN_SENTENCE), first, rest)
 
+    def finding(self, number: int, finding: Finding, pid: int | None) -> list[str]:
+        """Return the title of a finding, what it means, and its mappings."""
+        title = self.wrap(sanitize(finding.title), first=f"{number}. ", rest="   ")
+        lines = [self._style.paint(line, "bold") for line in title]
+        # The commands in the texts can then be copied.
+        advice = finding.advice if pid is None else re.sub(r"\bPID\b", str(pid), finding.advice)
+        shown = [figure for figure in finding.figures if str(figure) not in finding.title]
+        # The reason why nothing would disprove it is the reason why it is certain.
+        reason = finding.disproof.removeprefix(_CANNOT_BE_WRONG)
+        is_sure = reason != finding.disproof
+        entries = [
+            ("Id", f"{finding.id} ({finding.severity})"),
+            ("Also", ", ".join(map(_figure, shown))),
+            ("Meaning", finding.meaning),
+            ("What to do", advice),
+            ("How sure", f"{finding.confidence}: {reason}" if is_sure else finding.confidence),
+            ("Wrong if", "" if is_sure else finding.disproof),
+        ]
+        for name, text in entries:
+            if text:
+                lines += self._labelled(name, self.wrap(sanitize(text), _INDENT, _INDENT))
+        return lines + self._labelled("Mappings", self._mappings(finding))
 
-def _mapping_line(mapping: Mapping, counter: str) -> str:
-    known = getattr(mapping, counter)
-    value = UNKNOWN if known is None else format_kb(known)
-    name = "RSS" if counter == "rss" else counter.replace("_", " ")
-    start = f"{mapping.start:x} {mapping.perms} {value:>9} {name}  "
-    room = max(12, WIDTH - _LABEL_WIDTH - len(start))
-    path = label(mapping.pathname)
-    return start + (path if len(path) <= room else f"...{path[3 - room :]}")
+    def _labelled(self, name: str, lines: list[str]) -> list[str]:
+        """Put a name before the first line, in its indent."""
+        if not lines:
+            return []
+        label = self._style.paint(f"   {name}", "dim")
+        first = lines[0].removeprefix(_INDENT)
+        return [f"{label}{' ' * (_LABEL_WIDTH - len(name) - 3)}{first}", *lines[1:]]
 
+    def _mappings(self, finding: Finding) -> list[str]:
+        shown = finding.mappings[:_MAX_MAPPINGS]
+        lines = [self._mapping(each, finding.counter) for each in shown]
+        rest = len(finding.mappings) - len(lines)
+        return [*lines, f"{_INDENT}and {rest:,} more"] if rest else lines
 
-def _format_unchecked(unchecked: MappingOf[str, Missing]) -> list[str]:
-    """Return which rules lack fields, and which facts of the machine, all in kB, are missing."""
-    lines: list[str] = []
-    by_fields: dict[tuple[str, ...], list[str]] = {}
-    for id_, missing in unchecked.items():
-        if missing.fields:
-            by_fields.setdefault(missing.fields, []).append(id_)
-    if by_fields:
-        parts = [f"{', '.join(ids)} ({', '.join(names)})" for names, ids in by_fields.items()]
-        text = "Not checked, since the source does not report the fields in parentheses: "
-        lines += _wrap(f"{text}{'; '.join(parts)}.")
-    facts = dict.fromkeys(name for missing in unchecked.values() for name in missing.facts)
-    if facts:
-        text = "Not checked, since these facts of the machine are not known: "
-        lines += _wrap(f"{text}{', '.join(facts)}. Give them with --context NAME=VALUE, in kB.")
-    return lines
+    def _mapping(self, mapping: Mapping, counter: str) -> str:
+        known = getattr(mapping, counter)
+        value = UNKNOWN if known is None else format_kb(known)
+        name = "RSS" if counter == "rss" else counter.replace("_", " ")
+        start = f"{_INDENT}{mapping.start:x} {mapping.perms} {value:>9} {name}  "
+        return start + self._style.name(label(mapping.pathname), len(start))
 
+    def unchecked(self, unchecked: MappingOf[str, Missing]) -> list[str]:
+        """Return which rules lack fields, and which facts of the machine are missing."""
+        lines: list[str] = []
+        by_fields: dict[tuple[str, ...], list[str]] = {}
+        for id_, missing in unchecked.items():
+            if missing.fields:
+                by_fields.setdefault(missing.fields, []).append(id_)
+        if by_fields:
+            parts = [f"{', '.join(ids)} ({', '.join(names)})" for names, ids in by_fields.items()]
+            text = "Not checked, since the source does not report the fields in parentheses: "
+            lines += self.wrap(f"{text}{'; '.join(parts)}.")
+        facts = dict.fromkeys(name for missing in unchecked.values() for name in missing.facts)
+        if facts:
+            text = "Not checked, since these facts of the machine are not known: "
+            advice = "Give them with --context NAME=VALUE, in kB."
+            lines += self.wrap(f"{text}{', '.join(facts)}. {advice}")
+        return lines
 
-def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_on_hyphens=False,
-    )
+    def processes(self, found: Sequence[tuple[Finding, Report]]) -> list[str]:
+        """Return the processes that have a finding."""
+        count = _MAX_PROCESSES if self._style.top is None else self._style.top
+        lines = []
+        for finding, report in found[:count]:
+            start = f"  {report.pid} "
+            command = sanitize(report.command or "")
+            if self._style.width is None:  # a command line may have thousands of characters
+                command = truncate(command, WIDTH - len(start))
+            lines.append(start + self._style.name(command, len(start)))
+            lines += self.wrap(sanitize(finding.title), first="    ", rest="    ")
+            names = [sanitize(name) for name in report.names.get(finding.id, ())]
+            shown = [self._style.name(name, 6) for name in names[:_MAX_NAMES]]
+            if len(names) > len(shown):
+                shown.append(f"and {len(names) - len(shown)} more")
+            lines += [f"      {name}" for name in shown]
+        if len(found) > count:
+            lines.append(f"  and {len(found) - count} more processes (--json lists all)")
+        return lines
 
 
 def format_machine(
-    reports: Sequence[Report], titles: MappingOf[str, str], count: int, unreadable: int
+    reports: Sequence[Report],
+    titles: MappingOf[str, str],
+    count: int,
+    unreadable: int,
+    style: TableStyle = PLAIN,
 ) -> str:
     """
     Return the findings over all processes, by finding, the most affected processes first.
@@ -175,7 +219,9 @@ def format_machine(
         titles: a heading for each id that can occur.
         count: number of processes that were read.
         unreadable: number of processes that could not be read.
+        style: how to print it. With `top`, only so many processes are printed for each finding.
     """
+    text = _Text(style)
     lines: list[str] = []
     for id_, title in titles.items():
         found = [
@@ -186,29 +232,14 @@ def format_machine(
         ]
         if found:
             found.sort(key=lambda entry: (-entry[0].size, entry[1].pid or 0))
-            lines += [*_wrap(f"{title} ({id_})"), *_machine_lines(found), ""]
+            heading = [style.paint(line, "bold") for line in text.wrap(f"{title} ({id_})")]
+            lines += [*heading, *text.processes(found), ""]
     if not lines:
         lines = [NOTHING_FOUND]
     footer = f"{count} processes were read"
     if unreadable:
         footer += f", {unreadable} could not be read"
     return "\n".join([*lines, footer, ""])
-
-
-def _machine_lines(found: Sequence[tuple[Finding, Report]]) -> list[str]:
-    lines = []
-    for finding, report in found[:_MAX_PROCESSES]:
-        command = truncate(sanitize(report.command or ""), 50)
-        lines += _wrap(f"{report.pid} {command}", first="  ", rest="    ")
-        lines += _wrap(sanitize(finding.title), first="    ", rest="    ")
-        names = [sanitize(name) for name in report.names.get(finding.id, ())]
-        shown = [truncate(name, 70) for name in names[:_MAX_NAMES]]
-        if len(names) > len(shown):
-            shown.append(f"and {len(names) - len(shown)} more")
-        lines += [f"      {name}" for name in shown]
-    if len(found) > _MAX_PROCESSES:
-        lines.append(f"  and {len(found) - _MAX_PROCESSES} more processes (--json lists all)")
-    return lines
 
 
 def findings_to_json(

@@ -15,9 +15,16 @@ from smapskit.model.page_runs import Numbers, PageRuns
 from smapskit.model.pages import PageFlag, Pages
 from smapskit.model.residency import Residency
 from smapskit.text import truncate
-from smapskit.views.colours import OF_BACKINGS
+from smapskit.views.colours import FOREGROUND, OF_BACKINGS
 from smapskit.views.columns import label
-from smapskit.views.figures import escape_text, new_figure, truncate_left
+from smapskit.views.figures import (
+    background,
+    escape_text,
+    foreground,
+    new_figure,
+    themed,
+    truncate_left,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,14 +39,13 @@ _MAX_STRIPS: Final = 30
 _LIGHTEST: Final = 0.25
 """How much of its colour a part has with one page in memory."""
 
-_ABSENT: Final = "#FFFFFF"
 _SWAPPED: Final = "#CC79A7"
 _UNMAPPED: Final = "#C8C8C8"
 _LISTS: Final = {
     "inactive": "#9ECAE1",
     "inactive, referenced": "#0072B2",
     "active": "#D55E00",
-    "unevictable": "#000000",
+    "unevictable": FOREGROUND,
     "in the page cache, not mapped": _UNMAPPED,
 }
 """The colour of each list of the kernel."""
@@ -135,10 +141,11 @@ def _image(layers: Sequence[tuple[PageRuns, str]], first: int, end: int) -> NDAr
     from matplotlib.colors import to_rgb  # noqa: PLC0415  an extra, checked by new_figure
 
     width = min(_COLUMNS, end - first)
+    absent = np.array(to_rgb(background()))
     if not width:
-        return np.ones((1, 1, 3))
+        return absent.reshape(1, 1, 3)
     bounds = first + np.arange(width + 1, dtype=np.int64) * (end - first) // width
-    image = np.ones((1, width, 3))
+    image = np.tile(absent, (1, width, 1))
     sizes = bounds[1:] - bounds[:-1]
     for runs, colour in layers:
         share = runs.count_within(bounds[:-1], bounds[1:]) / sizes
@@ -169,7 +176,7 @@ def _plot_strips(
     axes.set_xlabel("position in the range (%)" + (f"; {note}" if note else ""))
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    _add_legend(axes, [*legend, ("not in memory", _ABSENT)], below=True)
+    _add_legend(axes, [*legend, ("not in memory", background())], below=True)
     figure.suptitle(escape_text(title), fontsize="large")
     return figure
 
@@ -177,7 +184,9 @@ def _plot_strips(
 def _add_legend(axes: Axes, entries: Sequence[tuple[str, str]], *, below: bool) -> None:
     from matplotlib.patches import Patch  # noqa: PLC0415  an extra, checked by new_figure
 
-    patches = [Patch(facecolor=c, edgecolor="#888888", label=name) for name, c in entries]
+    patches = [
+        Patch(facecolor=themed(colour), edgecolor="#888888", label=name) for name, colour in entries
+    ]
     if below:
         axes.figure.legend(
             handles=patches, loc="outside lower center", ncols=len(patches), frameon=False
@@ -311,7 +320,7 @@ def plot_recording(recording: PageRecording) -> Figure:
     _draw_counts(panels[-1], recording)
     for axes in panels:
         for at, text in recording.markers:
-            axes.axvline(at, color="#222222", linestyle="--", linewidth=0.8)
+            axes.axvline(at, color=foreground(), linestyle="--", linewidth=0.8)
             if axes is panels[0]:
                 axes.annotate(
                     f" {escape_text(truncate(text, 40))}",
@@ -376,7 +385,7 @@ def _draw_age(
     others = [
         ("in the page cache, not mapped", _UNMAPPED, is_unmapped.any()),
         ("in swap", _SWAPPED, is_swapped.any()),
-        ("not in memory", _ABSENT, True),
+        ("not in memory", background(), True),
     ]
     _add_legend(axes, [(name, colour) for name, colour, is_used in others if is_used], below=False)
 
@@ -420,7 +429,9 @@ def _draw_mask(
     from matplotlib.colors import ListedColormap  # noqa: PLC0415  an extra
 
     if mask.any():
-        _draw_matrix(axes, seconds, rows, np.where(mask, 1.0, np.nan), ListedColormap([colour]))
+        _draw_matrix(
+            axes, seconds, rows, np.where(mask, 1.0, np.nan), ListedColormap([themed(colour)])
+        )
 
 
 def _label_rows(axes: Axes, rows: PageRows) -> None:

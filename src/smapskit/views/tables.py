@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
-from typing import Any
+from typing import Any, TypeVar
 
 from smapskit.model.diff import Change, Difference
 from smapskit.model.family import Families, Family
@@ -12,15 +12,15 @@ from smapskit.model.mapping import Usage
 from smapskit.model.totals import Totals, add_totals
 from smapskit.text import sanitize
 from smapskit.views import columns
-from smapskit.views.cells import TableStyle, display_width, pad
+from smapskit.views.cells import PLAIN, TableStyle, display_width, pad
 from smapskit.views.columns import FAMILY_HEADINGS, HEADINGS, UNKNOWN, label
 
 _MIN_WIDTH = 7
-_PLAIN = TableStyle()
+T = TypeVar("T")
 
 
 def format_groups(
-    groups: MappingOf[Any, Totals], total: Totals, by: str, style: TableStyle = _PLAIN
+    groups: MappingOf[Any, Totals], total: Totals, by: str, style: TableStyle = PLAIN
 ) -> str:
     """
     Return one row per group with its sums, the largest RSS first, and the total.
@@ -37,10 +37,10 @@ def format_groups(
         return (-1 if rss is None else rss, entry[1].size)
 
     names = columns.OF_GROUPS
-    shown, rest = _split(sorted(groups.items(), key=by_rss, reverse=True), style)
+    shown, rest = split_rows(sorted(groups.items(), key=by_rss, reverse=True), style)
     entries = [(label(key), sums) for key, sums in shown]
     if rest:
-        entries.append((_others(rest), add_totals([sums for _, sums in rest])))
+        entries.append((label_of_others(rest), add_totals([sums for _, sums in rest])))
     entries.append((style.total, total))
     rows = [[HEADINGS["count"], *(HEADINGS[name] for name in names), HEADINGS.get(by, by)]]
     rows += [[f"{sums.count:,}", *_sizes(sums, names, style), name] for name, sums in entries]
@@ -48,7 +48,7 @@ def format_groups(
 
 
 def format_processes(
-    rows: Iterable[tuple[int, Usage, str]], sort: str = "pss", style: TableStyle = _PLAIN
+    rows: Iterable[tuple[int, Usage, str]], sort: str = "pss", style: TableStyle = PLAIN
 ) -> str:
     """
     Return one row per process with its sums, the largest first, and the total.
@@ -59,7 +59,7 @@ def format_processes(
         style: how to print it.
     """
     entries = [(str(pid), usage, sanitize(command)) for pid, usage, command in rows]
-    footer = f"{style.total}, {len(entries):,} processes"
+    footer = f"{style.total}, {len(entries):,} process{'' if len(entries) == 1 else 'es'}"
     return _system_table("PID", "Command", entries, footer, sort, style)
 
 
@@ -67,7 +67,7 @@ def format_system_groups(
     groups: MappingOf[Any, tuple[int, Totals]],
     by: str,
     sort: str = "pss",
-    style: TableStyle = _PLAIN,
+    style: TableStyle = PLAIN,
 ) -> str:
     """
     Return one row per group over all processes, with its sums, the largest first.
@@ -105,22 +105,22 @@ def _system_table(
         return cells
 
     names = columns.OF_PROCESSES
-    shown, rest = _split(sorted(entries, key=known_first, reverse=True), style)
+    shown, rest = split_rows(sorted(entries, key=known_first, reverse=True), style)
     rows = [[first, *(HEADINGS[name] for name in names), last]]
     rows += [[head, *_sizes(usage, names, style), tail] for head, usage, tail in shown]
     if rest:
-        rows.append(["", *sums(rest), _others(rest)])
+        rows.append(["", *sums(rest), label_of_others(rest)])
     rows.append(["", *sums(entries), footer])
     return _with_total(rows, style)
 
 
-def format_families(families: Families, style: TableStyle = _PLAIN) -> str:
+def format_families(families: Families, style: TableStyle = PLAIN) -> str:
     """
     Return one row per family, the largest PSS first, and what its USS is.
 
     Own is the USS of each worker: a process with a parent in the family, or all.
     """
-    shown, rest = _split(families.families, style)
+    shown, rest = split_rows(families.families, style)
     rows = [[*FAMILY_HEADINGS, families.by.capitalize()]]
     for family in shown:
         own = family.own or (None, None, None)
@@ -132,7 +132,7 @@ def format_families(families: Families, style: TableStyle = _PLAIN) -> str:
         sizes = [style.size(family.pss), uss, *map(style.size, values)]
         rows.append([f"{len(family.members):,}", *sizes, name])
     if rest:
-        rows.append([*_family_sums(rest, style), _others(rest)])
+        rows.append([*_family_sums(rest, style), label_of_others(rest)])
     rows.append([*_family_sums(families.families, style), style.total])
     uncounted = {each.uncounted for each in families.families if each.uncounted is not None}
     notes = [
@@ -153,13 +153,13 @@ def _family_sums(families: Sequence[Family], style: TableStyle) -> list[str]:
     return [f"{count:,}", pss, *[UNKNOWN] * (len(FAMILY_HEADINGS) - 3), swap]
 
 
-def format_difference(difference: Difference, style: TableStyle = _PLAIN) -> str:
+def format_difference(difference: Difference, style: TableStyle = PLAIN) -> str:
     """Return one row per change with the changes of values, the largest first."""
     names = columns.OF_CHANGES
     headings = ["perms", "pathname"]
     rows = [["Change", *(HEADINGS[name] for name in names), "Address"]]
     rows[0] += [HEADINGS[name] for name in headings]
-    shown, rest = _split(difference.changes, style)
+    shown, rest = split_rows(difference.changes, style)
     for change in shown:
         mapping = change.mapping
         rows.append(
@@ -174,7 +174,7 @@ def format_difference(difference: Difference, style: TableStyle = _PLAIN) -> str
     if rest:
         sums = Difference(tuple(rest), 0).deltas
         changes = [style.change(sums.get(name, 0)) for name in names]
-        rows.append(["", *changes, "", "", _others(rest)])
+        rows.append(["", *changes, "", "", label_of_others(rest)])
     deltas = difference.deltas
     rows.append([style.total, *(style.change(deltas.get(name, 0)) for name in names), "", "", ""])
     lines = list(table_lines(rows, style, left=(0, 6, 7), signed=True))
@@ -190,14 +190,15 @@ def _perms(change: Change) -> str:
     return f"{old}>{new}"
 
 
-def _split(rows: Sequence[Any], style: TableStyle) -> tuple[Sequence[Any], Sequence[Any]]:
+def split_rows(rows: Sequence[T], style: TableStyle) -> tuple[Sequence[T], Sequence[T]]:
     """Return the rows to print, and those to print as one: never a single one."""
     if style.top is None or len(rows) <= style.top + 1:
         return rows, []
     return rows[: style.top], rows[style.top :]
 
 
-def _others(rest: Sequence[object]) -> str:
+def label_of_others(rest: Sequence[object]) -> str:
+    """Return the label of the row with the sums of others."""
     return f"({len(rest):,} others)"
 
 
@@ -207,10 +208,15 @@ def _sizes(usage: Usage, names: Sequence[str], style: TableStyle) -> list[str]:
 
 def _with_total(rows: list[list[str]], style: TableStyle) -> str:
     """Return a table with a separator line above its last row."""
-    *lines, last = table_lines(rows, style, at_least=_MIN_WIDTH)
-    widths = _widths(rows, _MIN_WIDTH)
-    separator = " ".join("-" * width for width in widths)
-    return "\n".join([*lines, style.paint(separator, "dim"), last, ""])
+    return "\n".join([*with_separator(rows, style, at_least=_MIN_WIDTH), ""])
+
+
+def with_separator(rows: list[list[str]], style: TableStyle, *, at_least: int) -> Iterator[str]:
+    """Yield the lines of `table_lines`, with a separator line above the last row."""
+    *lines, last = table_lines(rows, style, at_least=at_least)
+    yield from lines
+    yield style.paint(" ".join("-" * width for width in _widths(rows, at_least)), "dim")
+    yield last
 
 
 def _widths(rows: list[list[str]], at_least: int = 0) -> list[int]:
@@ -227,26 +233,29 @@ def table_lines(
     at_least: int = 0,
     left: Collection[int] = (),
     signed: bool = False,
+    has_total: bool = True,
 ) -> Iterator[str]:
     """
     Return lines: cells right-justified, the last one and those in `left` left-justified.
 
     Args:
-        rows: the heading, then the others; the last one is the total.
+        rows: the heading, then the others.
         style: how to print it.
         at_least: the least width of a column.
         left: numbers of columns.
         signed: cells are changes, which have a colour for more and one for less.
+        has_total: the last row is the total.
     """
     widths = _widths(rows, at_least)
     used = sum(widths) + len(widths)
+    bold = (0, len(rows) - 1) if has_total else (0,)
     for number, (*cells, last) in enumerate(rows):
         padded = [
             pad(cell, width, left=column in left)
             for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         ]
         padded.append(style.name(last, used))
-        if number in (0, len(rows) - 1):
+        if number in bold:
             yield style.paint(" ".join(padded).rstrip(), "bold")
             continue
         painted = [

@@ -78,11 +78,12 @@ def read_pages(
         proc: where procfs is mounted.
 
     Returns:
-        The pages. What is not known is None, with the reason in `unknown`.
+        The pages. What is not known is None, with the reason in `unknown`. For a kernel thread
+        or a zombie, which have no memory, no mappings, with the reason in `notes`.
 
     Raises:
-        ProcessNotFound: there is no such process, it has no memory, it ended while it was read,
-            or it called exec during each of three attempts.
+        ProcessNotFound: there is no such process, it ended while it was read, or it called exec
+            during each of three attempts.
         AccessDenied: the process is another user's; root or CAP_SYS_PTRACE may read it.
         Unsupported: this system has no pagemap, or no PAGEMAP_SCAN if that was required.
         ValueError: the process has no such mapping, or the range is not one of whole pages.
@@ -122,6 +123,19 @@ def _read(
     proc: PathLike[str] | str,
 ) -> Pages:
     time = datetime.now(UTC)
+    if not procfs.has_memory(pid, proc):
+        snapshot = process.read_maps(pid, proc=proc)
+        if not snapshot:
+            return Pages(
+                runs=PageRuns.join(()),
+                ranges=tuple(select(snapshot.mappings, mapping, pid)),
+                page_size=PAGE_SIZE,
+                unknown={},
+                pid=pid,
+                command=snapshot.command,
+                time=time,
+                notes=snapshot.notes,
+            )
     with (
         procfs.ProcessHandle(pid, proc) as handle,
         closing(procfs.AddressSpace(pid, proc)) as space,

@@ -222,9 +222,19 @@ class PageSampler:
         return f"{chosen[0]:x}-{chosen[1]:x}" if isinstance(chosen, tuple) else str(chosen)
 
     def _read_pages(self) -> Pages:
+        # A zombie has no memory: the recording ends.
+        if not procfs.has_memory(self._pid, procfs.PROC):
+            procfs.raise_gone(self._pid, had_memory=False)
+        pages = read_pages(
+            self._pid,
+            self._mapping,
+            exclusive=False,
+            frames=("flags",) if self._has_frames else False,
+        )
+        if not pages.ranges:
+            procfs.raise_gone(self._pid, had_memory=False)
         if not self._has_frames:
-            return read_pages(self._pid, self._mapping, exclusive=False)
-        pages = read_pages(self._pid, self._mapping, exclusive=False, frames=("flags",))
+            return pages
         names = ("active", "referenced", "unevictable", "dirty", "writeback")
         self.unknown |= {name: pages.unknown[name] for name in names if name in pages.unknown}
         self._has_frames = "flags" not in pages.unknown
