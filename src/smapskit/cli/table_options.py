@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
 
+from smapskit.cli.terminal import terminal_style
 from smapskit.views.cells import TableStyle
 
 
@@ -37,14 +35,7 @@ def add_table_options(group: argparse._ActionsContainer, *names: str, of: str = 
 
 def table_style(options: argparse.Namespace) -> TableStyle:
     """Return how to print a table: cut and in colour only on a terminal."""
-    is_terminal = sys.stdout.isatty()
-    has_colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return TableStyle(
-        width=shutil.get_terminal_size().columns if is_terminal else None,
-        colour=is_terminal and has_colour,
-        human=options.human,
-        top=options.top,
-    )
+    return terminal_style(human=options.human, top=options.top)
 
 
 def check_table_options(
