@@ -10,24 +10,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from smapskit.errors import ProcessNotFound, SmapskitError
-from smapskit.formats.pmap.dialects import (
-    DETAIL_COLUMNS,
-    DIALECT_OF_LAYOUT,
-    FLAGS_COLUMN,
-    MAPPING_COLUMN,
-    LayoutName,
-    chosen_layout,
-)
-from smapskit.formats.pmap.scanned import FIELDS_OF_EXTENDED, detail_cells, plain_cells
-from smapskit.formats.pmap.table import DetailColumns, detail_table, plain_table, process_line
-from smapskit.formats.smaps.scan import FieldScanner, Row
 from smapskit.model.sums import add_sums
 from smapskit.sources import scan
+from smapskit.sources.processes import Progress
+
+if TYPE_CHECKING:
+    from smapskit.formats.pmap.dialects import LayoutName
 
 _LAYOUT_OF_LETTER: Final[dict[str, LayoutName]] = {"x": "extended", "X": "X", "d": "device"}
 _LETTERS: Final = frozenset("xXdqp")
@@ -124,6 +117,8 @@ def _table(pid: int, request: _Request) -> str | None:
         return None
     if made is None:
         return None
+    from smapskit.formats.pmap.table import process_line  # noqa: PLC0415  not for all processes
+
     command, text = made
     return f"{process_line(pid, command)}\n{text}"
 
@@ -139,49 +134,30 @@ def _groups(pid: int, by: str) -> tuple[str, str] | None:
     from smapskit.cli.terminal import terminal_style  # noqa: PLC0415  only for these tables
     from smapskit.views.tables import format_groups  # noqa: PLC0415
 
-    total = add_sums(list(groups.values()))
+    total = add_sums(groups.values())
     return command, format_groups(groups, total, by, terminal_style())
 
 
 def _mappings(pid: int, request: _Request) -> tuple[str, str] | None:
     """Return the command line of a process and the table of its mappings."""
-    quiet, show_path = "q" in request.letters, "p" in request.letters
-    layout = chosen_layout(request.layouts)
-    dialect = DIALECT_OF_LAYOUT.get(layout)
-    # The short and the device table need no counters, for which the kernel walks page tables.
-    has_counters = layout not in ("short", "device")
-    scanner = FieldScanner(None if dialect is None else FIELDS_OF_EXTENDED * has_counters)
-    if dialect is None:
-        cells_of = detail_cells(scanner, layout, show_path=show_path)
-    else:
-        cells_of = plain_cells(dialect, show_path=show_path)
-    columns: dict[str, list[Any]] = {}
+    from smapskit.cli.fast_layouts import read_layout  # noqa: PLC0415  not for sums
+    from smapskit.formats.pmap.dialects import chosen_layout  # noqa: PLC0415
 
-    def add(rows: list[Row]) -> None:
-        for name, cells in cells_of(*zip(*rows, strict=True)).items():
-            columns.setdefault(name, []).extend(cells)
-
-    command = scan.scan_process(pid, "smaps" if has_counters else "maps", scanner, add)
-    if command is None or not columns:  # `show` reports the reason
-        return None
-    if dialect is None:
-        flags, names = columns.pop(FLAGS_COLUMN, None), columns.pop(MAPPING_COLUMN)
-        texts = {name: columns.pop(name) for name in DETAIL_COLUMNS}
-        details = DetailColumns(texts, counters=columns, flags=flags, names=names)
-        lines = detail_table(details, details.text_widths(quiet=quiet), {}, quiet=quiet)
-    else:
-        lines = plain_table([columns[name] for name in dialect.columns], dialect, quiet=quiet)
-    return command, "\n".join([*lines, ""])
+    return read_layout(
+        pid,
+        chosen_layout(request.layouts),
+        quiet="q" in request.letters,
+        show_path="p" in request.letters,
+    )
 
 
 def _print_system(by: str | None) -> int | None:
     """Print the table of all processes; None if `system` must report an error."""
-    from smapskit.cli import common  # noqa: PLC0415  only for these tables
-    from smapskit.cli.terminal import terminal_style  # noqa: PLC0415
+    from smapskit.cli.terminal import terminal_style  # noqa: PLC0415  only for these tables
     from smapskit.views import tables  # noqa: PLC0415
 
     try:
-        with common.show_progress() if sys.stderr.isatty() else nullcontext() as progress:
+        with _progress() as progress:
             usage = scan.read_system_sums(by, progress=progress)
     except (SmapskitError, OSError):
         return None
@@ -192,5 +168,16 @@ def _print_system(by: str | None) -> int | None:
         text = tables.format_system_groups(usage.groups, by, style=style)
     sys.stdout.write(text)
     sys.stdout.flush()
-    common.print_unreadable(usage.unreadable)
+    if usage.unreadable:
+        from smapskit.cli.common import print_unreadable  # noqa: PLC0415  slow to import
+
+        print_unreadable(usage.unreadable)
     return 0
+
+
+def _progress() -> AbstractContextManager[Progress | None]:
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from smapskit.cli.common import show_progress  # noqa: PLC0415  slow to import
+
+    return show_progress()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 
@@ -27,9 +28,13 @@ class ProcessSums(NamedTuple):
     swap: int
 
 
-def add_sums(parts: Sequence[Any]) -> Sums:
+def add_sums(parts: Iterable[Any]) -> Sums:
     """Add sums, or records with the same attributes. A sum is None where it is None in all."""
-    return Sums(*(_add([getattr(part, name) for part in parts]) for name in Sums._fields))
+    rows = [part if isinstance(part, Sums) else Sums(*_values(part)) for part in parts]
+    return rows[0] if len(rows) == 1 else Sums(*map(_add, zip(*rows, strict=True)))
+
+
+_values = attrgetter(*Sums._fields)
 
 
 def _add(values: Iterable[int | None]) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from collections.abc import Mapping as MappingOf
 from functools import partial
+from operator import itemgetter
 from os import PathLike
 from typing import Any, Final, NamedTuple
 
@@ -23,9 +24,13 @@ from smapskit.sources import procfs
 from smapskit.sources.processes import Progress, read_processes
 from smapskit.text import decode
 
-_SUMMED: Final = ("Size", "Rss", "Pss", "Shared_Dirty", "Private_Clean", "Private_Dirty", "Swap")
-_FIELDS: Final = ("Size", "KernelPageSize", *_SUMMED[1:], "VmFlags")
+_FIELDS: Final = (
+    *("Size", "KernelPageSize", "Rss", "Pss", "Shared_Dirty"),
+    *("Private_Clean", "Private_Dirty", "Swap", "VmFlags"),
+)
 """In the order of the kernel."""
+_key_of_row: Final = itemgetter(6, 2, 4, HEADER_PARTS + 8, HEADER_PARTS + 1)
+"""The values of `Columns.classification_keys`, as text."""
 _FIELDS_OF_ROLLUP: Final = ("Rss", "Pss", "Private_Clean", "Private_Dirty", "Swap")
 
 GROUPS: Final[dict[str, Callable[[tuple[Any, ...]], Any]]] = {
@@ -100,15 +105,10 @@ class SumScanner:
     def _by_group(self, rows: list[Row]) -> dict[Any, list[Row]]:
         members: dict[Any, list[Row]] = {}
         groups = self._groups
-        for row in rows:
-            key = (row[6], row[2], row[4], row[-1], row[8])
+        for key, row in zip(map(_key_of_row, rows), rows, strict=True):
             if key not in groups:
                 groups[key] = self._group_of_key(_classification_key(key))
-            group = groups[key]
-            if group in members:
-                members[group].append(row)
-            else:
-                members[group] = [row]
+            members.setdefault(groups[key], []).append(row)
         return members
 
 
@@ -119,20 +119,17 @@ def _classification_key(key: tuple[bytes, ...]) -> tuple[Any, ...]:
 
 
 def _sums_of_rows(rows: list[Row]) -> Sums:
-    values = [*zip(*rows, strict=True)][HEADER_PARTS:]
-    sums = {
-        name: sum(map(int, column))
-        for name, column in zip(_FIELDS, values, strict=True)
-        if name in _SUMMED
-    }
+    columns = [*zip(*rows, strict=True)][HEADER_PARTS:]
+    size, _, rss, pss, shared_dirty, private_clean, private_dirty, swap, _ = columns
+    private_dirty_kb = sum(map(int, private_dirty))
     return Sums(
         count=len(rows),
-        size=sums["Size"],
-        rss=sums["Rss"],
-        pss=sums["Pss"],
-        uss=sums["Private_Clean"] + sums["Private_Dirty"],
-        dirty=sums["Shared_Dirty"] + sums["Private_Dirty"],
-        swap=sums["Swap"],
+        size=sum(map(int, size)),
+        rss=sum(map(int, rss)),
+        pss=sum(map(int, pss)),
+        uss=sum(map(int, private_clean)) + private_dirty_kb,
+        dirty=sum(map(int, shared_dirty)) + private_dirty_kb,
+        swap=sum(map(int, swap)),
     )
 
 
