@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
+from itertools import compress
 from typing import Any, Final, NamedTuple
 
 from smapskit.formats.pmap.columns import MODE
@@ -52,10 +53,19 @@ def plain_table(
     values = dict(zip(dialect.columns, columns, strict=True))
     sums: dict[str, int | str] = {counter: _sum(values[counter]) for counter in dialect.counters}
     if f"{{{SHARED}}}" in dialect.total:
-        modes = [*zip(values[MODE], values["size"], strict=True)]
-        sums[WRITABLE_PRIVATE] = sum(size for mode, size in modes if mode[1] + mode[3] == "w-")
-        sums[SHARED] = sum(size for mode, size in modes if mode[3] == "s")
+        modes, sizes = values[MODE], values["size"]
+        for name, is_counted in ((WRITABLE_PRIVATE, _is_writable_private), (SHARED, _is_shared)):
+            counted = set(filter(is_counted, set(modes)))
+            sums[name] = sum(compress(sizes, map(counted.__contains__, modes)))
     yield dialect.total.format_map(sums)
+
+
+def _is_writable_private(mode: str) -> bool:
+    return mode[1] + mode[3] == "w-"
+
+
+def _is_shared(mode: str) -> bool:
+    return mode[3] == "s"
 
 
 class DetailColumns(NamedTuple):
