@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import os
 import subprocess
 import sys
 
@@ -84,13 +85,18 @@ def test_neither_pandas_nor_numpy_is_loaded(code: str) -> None:
     assert "smapskit" in run.stderr.split()
 
 
-def test_the_plain_table_loads_no_more_than_it_needs() -> None:
-    code = "import sys, os, smapskit.cli; smapskit.cli.main([str(os.getpid())]); "
+@pytest.mark.parametrize(
+    "words", [[], ["-X"], ["-d"], ["--by", "backing"], ["--all"], ["--all", "--by", "pathname"]]
+)
+def test_the_tables_of_live_processes_load_no_more_than_they_need(words: list[str]) -> None:
+    operands = [] if "--all" in words else [str(os.getpid())]
+    code = f"import sys, smapskit.cli; smapskit.cli.main({[*words, *operands]}); "
     code += "print(*sys.modules, file=sys.stderr)"
     command = [sys.executable, "-c", code]
     run = subprocess.run(command, capture_output=True, text=True, check=True, env=unmeasured())
     loaded = set(run.stderr.split())
-    assert {"attr", "argparse", "datetime", "smapskit.model.mapping"}.isdisjoint(loaded)
+    assert {"attr", "datetime", "smapskit.model.mapping"}.isdisjoint(loaded)
+    assert "argparse" not in loaded or "--all" in words
 
 
 def test_every_public_name_can_be_imported() -> None:

@@ -22,6 +22,7 @@ from smapskit.formats.smaps.files import SMAPS
 from smapskit.formats.smaps.parse import read_snapshot
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.formats.smaps.scan import FieldScanner
+from smapskit.model.mapping import kernel_fields
 from smapskit.model.totals import GroupName, group_columns
 from smapskit.views.frames import Unit
 
@@ -341,6 +342,43 @@ class TestScanner:
             assert found == [(m.start, m.size, m.rss) for m in parse_lines(text)]
         else:
             assert file.parent.name == "smaps"  # captures of others may have any shape
+
+    @pytest.mark.parametrize("file", TEXTS, ids=lambda file: f"{file.parent.name}/{file.name}")
+    def test_returns_all_fields(self, file: Path) -> None:
+        text = file.read_bytes()
+        scanner = FieldScanner(None)
+        rows = scanner.scan(text)
+        if rows is None:
+            assert file.parent.name == "smaps"
+            return
+        records = parse_lines(text)
+        fields = kernel_fields(smapskit.Mapping)
+        assert scanner.names
+        for position, name in enumerate(scanner.names, 7):
+            known = fields.get(name)
+            values = [
+                m.extra[name] if known is None else getattr(m, known.attribute) for m in records
+            ]
+            texts = [row[position].decode() for row in rows]
+            if name == "VmFlags":
+                assert [tuple(text.split()) for text in texts] == values
+            else:
+                assert list(map(int, texts)) == values
+
+    @pytest.mark.parametrize(
+        ("old", "new"),
+        [
+            (b"VmFlags: rd ", b"VmFlags: r "),
+            (b"VmFlags: rd ", b"VmFlags: read "),
+            (b"\nSwapPss: ", b"\nSwapPss: x"),
+            (b"\nPss: ", b"\nRss: "),
+        ],
+    )
+    def test_rejects_a_field_that_is_not_valid(self, old: bytes, new: bytes) -> None:
+        assert FieldScanner(None).scan(ALL_KINDS) is not None
+        for text in (ALL_KINDS.replace(old, new), ALL_KINDS.replace(old, new, 1)):
+            assert text != ALL_KINDS
+            assert FieldScanner(None).scan(text) is None
 
     def test_skips_no_record(self) -> None:
         head, record, rest = ALL_KINDS.partition(b"\nSwapPss:")

@@ -83,15 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if words and (words[0] in COMMANDS or words[0] == "--completion"):
         command = importlib.import_module(f"smapskit.cli.{words[0].removeprefix('--')}")
         return int(command.run(words[1:]))
-    if "--all" in words:
-        from smapskit.cli import system  # noqa: PLC0415
-
-        return system.run(words)
     from smapskit.cli import fast_table  # noqa: PLC0415
 
     done = fast_table.run(words)
     if done is not None:
         return done
+    if "--all" in words:
+        from smapskit.cli import system  # noqa: PLC0415
+
+        return system.run(words)
     from smapskit.cli import show  # noqa: PLC0415
 
     return show.run(words)

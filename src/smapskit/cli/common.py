@@ -20,15 +20,15 @@ from smapskit.cli.commands import COMMANDS
 from smapskit.errors import AccessDenied, ProcessNotFound, SmapskitError, escape_unprintable
 from smapskit.formats.pmap.dialects import LayoutName
 from smapskit.formats.pmap.table import process_line
-from smapskit.model.oom import OomReport
-from smapskit.model.snapshot import Snapshot
-from smapskit.sources import captures, process, procfs
+from smapskit.sources import procfs
 from smapskit.text import parse_size
 
 if TYPE_CHECKING:
     from _typeshed import SupportsWrite
 
-    from smapskit.sources.system import Progress
+    from smapskit.model.oom import OomReport
+    from smapskit.model.snapshot import Snapshot
+    from smapskit.sources.processes import Progress
 
 FAILURE = 1
 NOT_FOUND = 42
@@ -39,7 +39,7 @@ STATUSES_OF_PIDS: Final = {
     NOT_FOUND | FAILURE: "a process was not found, and something else could not be read",
 }
 """The exit statuses of a command that reads processes."""
-Subject = TypeVar("Subject", bound=Snapshot | OomReport)
+Subject = TypeVar("Subject", bound="Snapshot | OomReport")
 _MAX_PID = 2**31 - 1
 _OPTIONS = ("--help", "--version", "--all")
 _PIDS = re.compile(r"(?:[A-Za-z]\w* )?([0-9]{1,10}(?:[ ,\n]+[0-9]{1,10})*)[ \n]*")
@@ -259,6 +259,8 @@ def read_operand(
     strict: bool = True,
 ) -> list[Snapshot]:
     """Return the snapshots of one operand: a process, or the processes of a capture."""
+    from smapskit.sources import captures, process  # noqa: PLC0415  not for tables of live ones
+
     pid = pid_of(operand)
     if pid is None:
         if not operand.strip():
@@ -369,6 +371,12 @@ def exit_status(error: Exception) -> int:
 def unreadable_reasons(unreadable: MappingOf[int, str]) -> Counter[str]:
     """Return the number of processes by the reason, without its pid, why they were not read."""
     return Counter(re.sub(rf"\b{pid}\b", "PID", reason) for pid, reason in unreadable.items())
+
+
+def print_unreadable(unreadable: MappingOf[int, str]) -> None:
+    """Print how many processes could not be read, by reason."""
+    for reason, count in unreadable_reasons(unreadable).items():
+        print_message(f"{count} more could not be read ({reason})")
 
 
 @contextmanager

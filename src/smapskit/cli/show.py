@@ -23,7 +23,7 @@ from smapskit.cli.common import (
 )
 from smapskit.cli.table_options import add_table_options, check_table_options, table_style
 from smapskit.errors import SmapskitError, escape_unprintable
-from smapskit.formats.pmap.dialects import LayoutName
+from smapskit.formats.pmap.dialects import LayoutName, chosen_layout
 from smapskit.formats.pmap.rcfile import default_rc, parse_rc
 from smapskit.formats.pmap.table import process_line
 from smapskit.formats.pmap.write import format_pmaps, overlaps
@@ -60,7 +60,7 @@ def run(words: Sequence[str]) -> int:
     try:
         if options.create_rc:
             return _create_rc(options.create_rc)
-        layout: LayoutName | Collection[str] = _layout(options.layouts)
+        layout: LayoutName | Collection[str] = chosen_layout(options.layouts or ())
         if options.rc:
             with Path(options.rc).open(encoding="utf-8", errors="surrogateescape") as file:
                 text = file.read(_MAX_RC_SIZE)
@@ -117,13 +117,6 @@ def _groups(snapshot: Snapshot, by: GroupName, style: TableStyle) -> str:
 
 def _in_range(snapshot: Snapshot, range_: tuple[int, int] | None) -> Snapshot:
     return snapshot.filter(lambda mapping: overlaps(mapping, range_))
-
-
-def _layout(chosen: list[LayoutName] | None) -> LayoutName:
-    """Return the last layout given. -X given twice, anywhere, is -XX."""
-    if not chosen:
-        return "extended"
-    return "XX" if chosen[-1] == "X" and chosen.count("X") > 1 else chosen[-1]
 
 
 def _create_rc(path: str) -> int:

@@ -13,9 +13,8 @@ from smapskit.cli.common import (
     Parser,
     add_help,
     print_error,
-    print_message,
+    print_unreadable,
     show_progress,
-    unreadable_reasons,
 )
 from smapskit.cli.table_options import add_table_options, check_table_options, table_style
 from smapskit.errors import SmapskitError
@@ -51,8 +50,7 @@ def run(words: Sequence[str]) -> int:
         return FAILURE
     sys.stdout.write(text)
     sys.stdout.flush()
-    for reason, count in unreadable_reasons(unreadable).items():
-        print_message(f"{count} more could not be read ({reason})")
+    print_unreadable(unreadable)
     return 0
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import sys
 from collections.abc import Sequence
 
+from smapskit.cli.terminal import terminal_style
 from smapskit.views.cells import TableStyle
 
 
@@ -43,14 +41,7 @@ def help_if_alone(words: Sequence[str]) -> Sequence[str]:
 
 def table_style(options: argparse.Namespace) -> TableStyle:
     """Return how to print a table: cut and in colour only on a terminal."""
-    is_terminal = sys.stdout.isatty()
-    has_colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return TableStyle(
-        width=shutil.get_terminal_size().columns if is_terminal else None,
-        colour=is_terminal and has_colour,
-        human=_is_human(options),
-        top=options.top,
-    )
+    return terminal_style(human=_is_human(options), top=options.top)
 
 
 def check_table_options(

@@ -12,7 +12,7 @@ import enum
 import functools
 import re
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DELETED = " (deleted)"
 PMAP_ANON = "[ anon ]"
@@ -247,7 +247,11 @@ NAME_RULES = (
 )
 """What each kind of name implies for the backing; the first row that matches decides."""
 
-_RULES = tuple((re.compile(rule.pattern, re.DOTALL), rule) for rule in NAME_RULES)
+
+@functools.cache
+def _rules() -> tuple[tuple[re.Pattern[str], NameRule], ...]:
+    # Compiled when they are first needed, which takes 3 ms: many tables have no backing.
+    return tuple((re.compile(rule.pattern, re.DOTALL), rule) for rule in NAME_RULES)
 
 
 def sharing_of(shared: bool) -> Sharing:
@@ -286,6 +290,24 @@ def backing_of(
     return _backing_of_name(name, not device_major, shared, writable, is_hugetlb is None)
 
 
+def backing_of_key(key: tuple[Any, ...]) -> Backing | None:
+    """
+    Determine the backing of mappings from the values on which it depends.
+
+    These are the name, the four characters of the permissions, the device, the flags and the
+    page size, as in `Columns.classification_keys`.
+    """
+    name, perms, device, flags, page_size = key
+    return backing_of(
+        name,
+        shared=perms[3] == "s",
+        writable=perms[1] == "w",
+        device_major=None if device is None else int(device.partition(":")[0], 16),
+        vm_flags=flags,
+        kernel_page_size=page_size,
+    )
+
+
 def _is_hugetlb(vm_flags: Collection[str] | None, kernel_page_size: int | None) -> bool | None:
     """Return whether the kernel reports pages of the hugetlb pool; None if it does not report."""
     # Flags decide where they are known: the memory of a device (device-dax) may have huge
@@ -303,7 +325,7 @@ def _backing_of_name(
 ) -> Backing | None:
     return next(
         rule.backing
-        for pattern, rule in _RULES
+        for pattern, rule in _rules()
         if (is_major_0 or not rule.only_major_0)
         and (may_be_hugetlb or rule.backing is not Backing.HUGETLB)
         and rule.shared in (None, shared)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from smapskit.model.backing import Backing, Sharing, backing_of, sharing_of
+from smapskit.model.backing import Backing, Sharing, backing_of_key, sharing_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,19 +98,6 @@ class Columns:
             page_sizes = page_sizes.tolist()
         flags = none if self.vm_flags is None else self.vm_flags
         return zip(self.pathname, self.perms, self.device, flags, page_sizes, strict=True)
-
-
-def backing_of_key(key: tuple[Any, ...]) -> Backing | None:
-    """Determine the backing of mappings from `Columns.classification_keys`."""
-    name, perms, device, flags, page_size = key
-    return backing_of(
-        name,
-        shared=perms[3] == "s",
-        writable=perms[1] == "w",
-        device_major=None if device is None else int(device.partition(":")[0], 16),
-        vm_flags=flags,
-        kernel_page_size=page_size,
-    )
 
 
 def _as_lists(columns: MappingOf[str, Any]) -> dict[str, list[Any]]:

@@ -12,8 +12,8 @@ import functools
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from smapskit.model.backing import PMAP_ANON, PMAP_STACK, Backing
-from smapskit.model.columns import Cache, Columns, backing_of_key
+from smapskit.model.backing import PMAP_ANON, PMAP_STACK, Backing, backing_of_key
+from smapskit.model.columns import Cache, Columns
 
 if TYPE_CHECKING:
     import numpy as np

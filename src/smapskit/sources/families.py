@@ -18,7 +18,8 @@ from smapskit.errors import ProcessNotFound, SmapskitError
 from smapskit.model.cgroup import CgroupOwner
 from smapskit.model.family import Families, Family, FamilyKey, FamilyMember
 from smapskit.sources import procfs
-from smapskit.sources.system import Progress, read_processes, read_usage
+from smapskit.sources.processes import Progress, read_processes
+from smapskit.sources.system import read_usage
 
 _FIELD: Final = re.compile(rb"^(PPid|Uid|VmPTE):\t *([0-9]+)(?:\t([0-9]+))?", re.MULTILINE)
 _INIT: Final = 1

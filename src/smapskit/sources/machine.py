@@ -19,7 +19,7 @@ from smapskit.analysis.explain import Explanation, examine
 from smapskit.analysis.findings import Finding
 from smapskit.model.snapshot import Snapshot
 from smapskit.sources import process, procfs
-from smapskit.sources.system import Progress, read_processes
+from smapskit.sources.processes import Progress, read_processes
 
 _SYS: Final = "/sys"
 _THP: Final = "kernel/mm/transparent_hugepage/enabled"

@@ -7,26 +7,23 @@ share: only PSS may be summed over processes.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from smapskit.errors import ProcessNotFound, SmapskitError, Unsupported
+from smapskit.errors import ProcessNotFound, Unsupported
 from smapskit.model.mapping import Usage
 from smapskit.model.totals import GroupName, Totals, add_totals
 from smapskit.sources import process, procfs
 from smapskit.sources.process import Reading
+from smapskit.sources.processes import Progress, read_processes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from smapskit.views.frames import Unit
-
-Progress = Callable[[int, int], object]
-"""Called with the number of processes read and the number of all processes."""
 
 
 @attrs.frozen
@@ -137,39 +134,6 @@ def read_system_frame(
     frame = frames.concat(parts, unit)
     frame.attrs |= {"commands": commands, "unreadable": unreadable}
     return frame
-
-
-def read_processes(
-    read: Callable[[int], object],
-    proc: str | PathLike[str],
-    progress: Progress | None,
-    pids: Iterable[int] | None = None,
-) -> dict[int, str]:
-    """Call `read` for each process; return the reason by pid for those that cannot be read."""
-    wanted = _all_pids(proc) if pids is None else sorted(pids)
-    unreadable = {}
-    for number, pid in enumerate(wanted, 1):
-        try:
-            read(pid)
-        except (SmapskitError, OSError) as error:
-            has_ended = isinstance(error, ProcessNotFound)  # or has no memory
-            if not has_ended or isinstance(error, procfs.ExecDuringRead):
-                reason = error.strerror if isinstance(error, OSError) else None
-                unreadable[pid] = reason or str(error)
-        if progress is not None:
-            progress(number, len(wanted))
-    return unreadable
-
-
-def _all_pids(proc: str | PathLike[str]) -> list[int]:
-    try:
-        # Not Path.glob(), which ignores errors such as too many open files from Python 3.13 on.
-        pids = sorted(int(name) for name in os.listdir(proc) if name.isdecimal())  # noqa: PTH208
-    except (FileNotFoundError, NotADirectoryError):
-        pids = []
-    if not pids:
-        procfs.raise_no_procfs(proc)
-    return pids
 
 
 def read_usage(pid: int, proc: str | PathLike[str]) -> Reading[Usage]:

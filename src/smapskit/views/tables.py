@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from smapskit.model.diff import Change, Difference
-from smapskit.model.family import Families, Family
-from smapskit.model.mapping import Usage
-from smapskit.model.totals import Totals, add_totals
+from smapskit.model.sums import ProcessSums, Sums, add_sums
 from smapskit.text import sanitize
 from smapskit.views import columns
 from smapskit.views.cells import PLAIN, TableStyle, display_width, pad
 from smapskit.views.columns import FAMILY_HEADINGS, HEADINGS, UNKNOWN, label
+
+if TYPE_CHECKING:  # not loaded for the tables of live processes
+    from smapskit.model.diff import Change, Difference
+    from smapskit.model.family import Families, Family
+    from smapskit.model.mapping import Usage
+    from smapskit.model.totals import Totals
+
+    _Sums = Usage | Sums | ProcessSums
 
 _MIN_WIDTH = 7
 T = TypeVar("T")
 
 
 def format_groups(
-    groups: MappingOf[Any, Totals], total: Totals, by: str, style: TableStyle = PLAIN
+    groups: MappingOf[Any, Totals | Sums], total: Totals | Sums, by: str, style: TableStyle = PLAIN
 ) -> str:
     """
     Return one row per group with its sums, the largest RSS first, and the total.
@@ -32,7 +37,7 @@ def format_groups(
         style: how to print it.
     """
 
-    def by_rss(entry: tuple[object, Totals]) -> tuple[int, int]:
+    def by_rss(entry: tuple[object, Totals | Sums]) -> tuple[int, int]:
         rss = entry[1].rss
         return (-1 if rss is None else rss, entry[1].size)
 
@@ -40,7 +45,7 @@ def format_groups(
     shown, rest = split_rows(sorted(groups.items(), key=by_rss, reverse=True), style)
     entries = [(label(key), sums) for key, sums in shown]
     if rest:
-        entries.append((label_of_others(rest), add_totals([sums for _, sums in rest])))
+        entries.append((label_of_others(rest), add_sums([sums for _, sums in rest])))
     entries.append((style.total, total))
     rows = [[HEADINGS["count"], *(HEADINGS[name] for name in names), HEADINGS.get(by, by)]]
     rows += [[f"{sums.count:,}", *_sizes(sums, names, style), name] for name, sums in entries]
@@ -48,7 +53,9 @@ def format_groups(
 
 
 def format_processes(
-    rows: Iterable[tuple[int, Usage, str]], sort: str = "pss", style: TableStyle = PLAIN
+    rows: Iterable[tuple[int, Usage | ProcessSums, str]],
+    sort: str = "pss",
+    style: TableStyle = PLAIN,
 ) -> str:
     """
     Return one row per process with its sums, the largest first, and the total.
@@ -64,7 +71,7 @@ def format_processes(
 
 
 def format_system_groups(
-    groups: MappingOf[Any, tuple[int, Totals]],
+    groups: MappingOf[Any, tuple[int, Totals | Sums]],
     by: str,
     sort: str = "pss",
     style: TableStyle = PLAIN,
@@ -86,16 +93,16 @@ def format_system_groups(
 def _system_table(
     first: str,
     last: str,
-    entries: Sequence[tuple[str, Usage, str]],
+    entries: Sequence[tuple[str, _Sums, str]],
     footer: str,
     sort: str,
     style: TableStyle,
 ) -> str:
-    def known_first(entry: tuple[str, Usage, str]) -> int:
+    def known_first(entry: tuple[str, _Sums, str]) -> int:
         value: int | None = getattr(entry[1], sort)
         return -1 if value is None else value
 
-    def sums(of: Sequence[tuple[str, Usage, str]]) -> list[str]:
+    def sums(of: Sequence[tuple[str, _Sums, str]]) -> list[str]:
         cells = []
         for name in names:
             known = [value for _, usage, _ in of if (value := getattr(usage, name)) is not None]
@@ -172,6 +179,8 @@ def format_difference(difference: Difference, style: TableStyle = PLAIN) -> str:
             ]
         )
     if rest:
+        from smapskit.model.diff import Difference  # noqa: PLC0415  only for this table
+
         sums = Difference(tuple(rest), 0).deltas
         changes = [style.change(sums.get(name, 0)) for name in names]
         rows.append(["", *changes, "", "", label_of_others(rest)])
@@ -202,7 +211,7 @@ def label_of_others(rest: Sequence[object]) -> str:
     return f"({len(rest):,} others)"
 
 
-def _sizes(usage: Usage, names: Sequence[str], style: TableStyle) -> list[str]:
+def _sizes(usage: _Sums, names: Sequence[str], style: TableStyle) -> list[str]:
     return [style.size(getattr(usage, name)) for name in names]
 
 

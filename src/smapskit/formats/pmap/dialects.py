@@ -11,15 +11,12 @@ The tables of -X and -XX have one column per field of the kernel. They are descr
 
 from __future__ import annotations
 
-import functools
-import re
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
 from smapskit.formats.pmap.columns import COLUMNS, MODE, NAME, PADDED_MODE, RAW_MODE
 
 LayoutName = Literal["short", "extended", "device", "X", "XX"]
-
-PID_LINE: Final = re.compile(rb"([0-9]{1,10}):[ \t]+(.*+)|([0-9]{1,10}):")
 
 
 class Dialect(NamedTuple):
@@ -107,38 +104,10 @@ DIALECTS: Final = (
 
 DIALECT_OF_LAYOUT: Final = {dialect.layout: dialect for dialect in DIALECTS if dialect.layout}
 
-TOTAL_WORDS: Final = (
-    *("total", "kB"),
-    *("gesamt", "insgesamt", "ko", "totalt", "totale", "razem", "suma", "tổng", "yhteensä"),
-    *("загалом", "всего", "итого", "кБ", "总计", "總計", "合計", "합계"),
-)
-"""The words of procps's total line and their translations, in any order; case is ignored."""
-_WORD = b"|".join(re.escape(word.encode()) for word in TOTAL_WORDS)
-_TOTALS = rb"((?:[ \t]++(?:[0-9]{1,18}K?|-)(?=[ \t]|\Z))+)[ \t]*"
-_KB = rb"[ \t]*(?:K|Ko|\xd0[\x9a\xba](?:\xd0[\x91\xb1])?)"
-
-# The line with the totals, in the forms of all dialects.
-TOTAL_LINE: Final = re.compile(rb"(?:[ \t]*+(?:%b):?){1,3}" % _WORD + _TOTALS, re.IGNORECASE)
-LIKE_TOTAL: Final = re.compile(
-    rb"[ \t]*+(?:total\b|mapped:|[0-9]++K writable-private)[^0-9]*+[0-9]", re.IGNORECASE
-)
-"""The beginning of a line that must not be skipped: a damaged line of totals."""
-UNKNOWN_TOTAL_LINE: Final = re.compile(rb"(?:[ \t]*+[^\s0-9-][^\s0-9]*+){1,3}" + _TOTALS)
-"""Totals after words of an unknown language."""
-# The words of the line of -d may be translated; their order is the same.
-DEVICE_TOTAL_LINE: Final = re.compile(
-    rb"[ \t]*+[^0-9:]{1,40}:[ \t]*([0-9]{1,18})%b[ \t]+[^0-9:]{1,40}:[ \t]*([0-9]{1,18})%b"
-    rb"[ \t]+[^0-9:]{1,40}:[ \t]*([0-9]{1,18})%b[ \t]*" % (_KB, _KB, _KB)
-)
-SLES_TOTAL_LINE: Final = re.compile(
-    rb"([0-9]{1,18})K writable-private, ([0-9]{1,18})K readonly-private, "
-    rb"([0-9]{1,18})K shared(?:,? and [0-9]{1,18}K referenced)?[ \t]*"
-)
 # Totals that are not columns: the size of the mappings with these permissions.
 WRITABLE_PRIVATE, READONLY_PRIVATE, SHARED = "writable_private", "readonly_private", "shared"
 DEVICE_TOTALS: Final = ("size", WRITABLE_PRIVATE, SHARED)
 SLES_TOTALS: Final = (WRITABLE_PRIVATE, READONLY_PRIVATE, SHARED)
-SEPARATOR_LINE: Final = re.compile(rb"(?=[ \t]*[^ \t])(?:[-= \t]|\xe2\x80[\x93\x94])+")
 
 # ---- -X and -XX --------------------------------------------------------------------------
 
@@ -157,23 +126,10 @@ OMITTED_BY_X: Final = frozenset(
         FLAGS_COLUMN,
     )
 )
-DETAIL_TOTAL_LINE: Final = re.compile(rb"[ \t]*((?:[0-9]{1,20}[ \t]+)+)[^\x00-\x40]{1,8}[ \t]*")
-TOTAL_LINES: Final = (TOTAL_LINE, DEVICE_TOTAL_LINE, SLES_TOTAL_LINE, DETAIL_TOTAL_LINE)
 
 
-@functools.cache
-def detail_row(counters: int | None) -> re.Pattern[bytes]:
-    """
-    Compile a pattern that matches a row of -X.
-
-    Args:
-        counters: the number of counters after Inode; None for any number.
-    """
-    count = b"*" if counters is None else b"{%d}" % (counters - 1)
-    return re.compile(
-        rb"[ \t]*([0-9a-f]{8,16})[ \t]+([r-][w-][x-][sp])[ \t]+([0-9a-f]{8,16})"
-        rb"[ \t]+([0-9a-f]{1,8}:[0-9a-f]{1,8})[ \t]+([0-9]{1,20})"
-        rb"((?:[ \t]+[0-9]{1,15}(?=[ \t]|\Z))(?:[ \t]+(?:[0-9]{1,15}|-)(?=[ \t]|\Z))"
-        + count
-        + rb")((?:[ \t].*+)?)"
-    )
+def chosen_layout(names: Sequence[LayoutName]) -> LayoutName:
+    """Return the layout for several options: that of the last one. -X given twice is -XX."""
+    if not names:
+        return "extended"
+    return "XX" if names[-1] == "X" and names.count("X") > 1 else names[-1]

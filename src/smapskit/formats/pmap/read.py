@@ -21,17 +21,9 @@ import attrs
 from smapskit.errors import ParseError
 from smapskit.formats import paste
 from smapskit.formats.foreign import reject_solaris
-from smapskit.formats.pmap.dialects import (
-    DIALECTS,
-    LIKE_TOTAL,
-    PID_LINE,
-    READONLY_PRIVATE,
-    SEPARATOR_LINE,
-    SHARED,
-    TOTAL_LINES,
-    WRITABLE_PRIVATE,
-)
+from smapskit.formats.pmap.dialects import DIALECTS, READONLY_PRIVATE, SHARED, WRITABLE_PRIVATE
 from smapskit.formats.pmap.headings import is_heading, is_mostly_heading, split_heading
+from smapskit.formats.pmap.patterns import LIKE_TOTAL, PID_LINE, SEPARATOR_LINE, TOTAL_LINES
 from smapskit.formats.pmap.rows import Table, table_of_heading, table_of_row
 from smapskit.formats.smaps.processes import process_starts
 from smapskit.model.backing import PMAP_ZERO

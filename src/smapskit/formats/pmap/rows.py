@@ -16,24 +16,21 @@ from typing import Any, Final
 from smapskit.errors import ParseError
 from smapskit.formats import paste
 from smapskit.formats.pmap.columns import COLUMNS, MODE, MODES, NAME, PADDED_MODE, row_pattern
-from smapskit.formats.pmap.dialects import (
-    DETAIL_TOTAL_LINE,
-    DEVICE_TOTAL_LINE,
-    DEVICE_TOTALS,
-    FLAGS_COLUMN,
-    SLES_TOTAL_LINE,
-    SLES_TOTALS,
-    TOTAL_LINE,
-    UNKNOWN_TOTAL_LINE,
-    Dialect,
-    detail_row,
-)
+from smapskit.formats.pmap.dialects import DEVICE_TOTALS, FLAGS_COLUMN, SLES_TOTALS, Dialect
 from smapskit.formats.pmap.headings import (
     check_detailed,
     dialects_of,
     field_names,
     is_detailed,
     split_heading,
+)
+from smapskit.formats.pmap.patterns import (
+    DETAIL_TOTAL_LINE,
+    DEVICE_TOTAL_LINE,
+    SLES_TOTAL_LINE,
+    TOTAL_LINE,
+    UNKNOWN_TOTAL_LINE,
+    detail_row,
 )
 from smapskit.formats.smaps.layout import Layout, default_style
 from smapskit.model.mapping import COUNTERS, Device, Mapping, Permissions, kernel_fields

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from typing import Any, get_args
 
@@ -12,15 +12,25 @@ from smapskit.formats.pmap.dialects import (
     DIALECT_OF_LAYOUT,
     FLAGS_COLUMN,
     MAPPING_COLUMN,
-    OMITTED_BY_X,
     Dialect,
     LayoutName,
 )
-from smapskit.formats.pmap.table import UNKNOWN, mode_of, name_of, plain_table, process_line
+from smapskit.formats.pmap.table import (
+    UNKNOWN,
+    DetailColumns,
+    detail_name,
+    detail_table,
+    device_of,
+    has_detail_column,
+    mode_of,
+    name_of,
+    offset_of,
+    plain_table,
+    process_line,
+)
 from smapskit.formats.smaps.layout import default_layout
 from smapskit.model.mapping import Mapping, kernel_fields
 from smapskit.model.snapshot import Snapshot
-from smapskit.text import sanitize
 
 _FIELDS = kernel_fields(Mapping)
 
@@ -75,16 +85,19 @@ def format_pmaps(
     widths: dict[str, int] = {}
     for snapshot in snapshots:
         lines = [] if snapshot.pid is None else [process_line(snapshot.pid, snapshot.command)]
+        mappings = [mapping for mapping in snapshot if overlaps(mapping, range)]
         if isinstance(layout, str) and layout in DIALECT_OF_LAYOUT:
             dialect = DIALECT_OF_LAYOUT[layout]
-            mappings = [m for m in snapshot if overlaps(m, range)]
-            rows = list(_plain_rows(mappings, dialect, show_path=show_path))
-            lines += plain_table(rows, dialect, quiet=quiet)
-        else:
-            has_column = _column_filter(layout)
-            lines += _detail_table(
-                snapshot, has_column, widths, range, show_path=show_path, quiet=quiet
-            )
+            rows = _plain_rows(mappings, dialect, show_path=show_path)
+            columns = [*zip(*rows, strict=True)] or [()] * len(dialect.columns)
+            lines += plain_table(columns, dialect, quiet=quiet)
+        elif snapshot:
+            details = _detail_columns(snapshot, snapshot, layout, show_path=show_path)
+            # These widths are those of the whole process, even if only a range is printed.
+            text_widths = details.text_widths(quiet=quiet)
+            if len(mappings) < len(snapshot):
+                details = _detail_columns(mappings, snapshot, layout, show_path=show_path)
+            lines += detail_table(details, text_widths, widths, quiet=quiet)
         yield "".join(f"{line}\n" for line in lines)
 
 
@@ -102,8 +115,8 @@ def _plain_rows(
         cells |= {
             "start": mapping.start,
             MODE: mode_of(str(mapping.perms)),
-            "offset": UNKNOWN if offset is None else f"{offset:016x}",
-            "device": UNKNOWN if device is None else f"{device.major:03x}:{device.minor:05x}",
+            "offset": UNKNOWN if offset is None else offset_of(offset),
+            "device": UNKNOWN if device is None else device_of(device.major, device.minor),
             NAME: name_of(
                 mapping.pathname,
                 None if device is None else device.major,
@@ -122,74 +135,30 @@ def _plain_value(mapping: Mapping, counter: str) -> int | str:
 # ---- -X, -XX and rc files ----------------------------------------------------------------
 
 
-def _column_filter(layout: LayoutName | Collection[str]) -> Callable[[str], bool]:
-    """Return a function that tells whether a layout has a column."""
-    if layout == "XX":
-        return lambda _name: True
-    if layout == "X":
-        return lambda name: name not in OMITTED_BY_X
-    return lambda name: name in layout
-
-
-def _detail_table(
+def _detail_columns(
+    mappings: Sequence[Mapping],
     snapshot: Snapshot,
-    has_column: Callable[[str], bool],
-    widths: dict[str, int],
-    range_: tuple[int, int] | None,
+    layout: LayoutName | Collection[str],
     *,
     show_path: bool,
-    quiet: bool,
-) -> Iterator[str]:
-    """
-    Yield the lines of -X.
+) -> DetailColumns:
+    """Return the columns of -X for some mappings of a snapshot."""
 
-    Args:
-        snapshot: its mappings and the order of its fields.
-        has_column: whether to print a column, by name.
-        widths: of the counters' columns in the tables before; updated.
-        range_: print only mappings that overlap this range.
-        show_path: print whole paths.
-        quiet: omit header and footer.
-    """
-    if not snapshot:
-        return
-    mappings = [m for m in snapshot if overlaps(m, range_)]
+    def has_column(name: str) -> bool:
+        return has_detail_column(layout, name)
+
     fields = (snapshot.layout or default_layout(snapshot)).fields
     counters = [style.name for style in fields if style.is_numeric and has_column(style.name)]
-    columns = {name: [_value(mapping, name) for mapping in mappings] for name in counters}
-    sums = {name: sum(v for v in column if v is not None) for name, column in columns.items()}
-    for name, column in columns.items():
-        candidates = [widths.get(name, 0)]
-        if quiet:
-            candidates += [len(str(value)) for value in column if value is not None]
-        else:
-            candidates += [len(name), len(str(sums[name]))]
-        widths[name] = max(candidates)
-    header_cells = [DETAIL_COLUMNS[0], *(name for name in DETAIL_COLUMNS[1:] if has_column(name))]
-    show_flags = has_column(FLAGS_COLUMN) and any(m.vm_flags is not None for m in snapshot)
-    # These widths are those of the whole process, even if only a range is printed.
-    text_widths = {
-        name: max(0 if quiet else len(name), *(len(_TEXTS[name](m)) for m in snapshot))
-        for name in [*header_cells, *[FLAGS_COLUMN] * show_flags]
-    }
-    if not quiet:
-        headings = [*header_cells, *counters, *[FLAGS_COLUMN] * show_flags]
-        all_widths = text_widths | widths
-        line = "".join(f"{heading:>{all_widths[heading]}} " for heading in headings)
-        yield line + (MAPPING_COLUMN if has_column(MAPPING_COLUMN) else "")
-    for position, mapping in enumerate(mappings):
-        cells = [f"{_TEXTS[name](mapping):>{text_widths[name]}}" for name in header_cells]
-        values = ((columns[name][position], widths[name]) for name in counters)
-        cells += [f"{UNKNOWN if value is None else value:>{width}}" for value, width in values]
-        if show_flags:
-            cells.append(f"{_TEXTS[FLAGS_COLUMN](mapping):>{text_widths[FLAGS_COLUMN]}}")
-        if has_column(MAPPING_COLUMN):
-            cells.append(sanitize(_name(mapping.pathname, show_path=show_path)))
-        yield " ".join(cells)
-    if not quiet and counters:
-        gap = " " * sum(text_widths[name] + 1 for name in header_cells)
-        yield gap + "".join("=" * widths[name] + " " for name in counters)
-        yield gap + "".join(f"{sums[name]:>{widths[name]}} " for name in counters) + "KB "
+    texts = [DETAIL_COLUMNS[0], *filter(has_column, DETAIL_COLUMNS[1:])]
+    has_flags = has_column(FLAGS_COLUMN) and any(m.vm_flags is not None for m in snapshot)
+    return DetailColumns(
+        texts={name: [_TEXTS[name](mapping) for mapping in mappings] for name in texts},
+        counters={name: [_value(mapping, name) for mapping in mappings] for name in counters},
+        flags=[" ".join(m.vm_flags or ()) for m in mappings] if has_flags else None,
+        names=[detail_name(m.pathname, show_path=show_path) for m in mappings]
+        if has_column(MAPPING_COLUMN)
+        else None,
+    )
 
 
 def _value(mapping: Mapping, name: str) -> int | None:
@@ -206,10 +175,5 @@ _TEXTS: MappingOf[str, Callable[[Mapping], str]] = {
     "Offset": lambda mapping: UNKNOWN if mapping.offset is None else f"{mapping.offset:08x}",
     "Device": lambda mapping: UNKNOWN if mapping.device is None else str(mapping.device),
     "Inode": lambda mapping: UNKNOWN if mapping.inode is None else str(mapping.inode),
-    FLAGS_COLUMN: lambda mapping: " ".join(mapping.vm_flags or ()),
 }
-"""The cells of -X that are not counters, by heading."""
-
-
-def _name(path: str, *, show_path: bool) -> str:
-    return path if show_path else path.rpartition("/")[2]
+"""The cells of -X before the counters, by heading."""

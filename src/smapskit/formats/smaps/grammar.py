@@ -17,6 +17,7 @@ HEADER_PATTERN: Final = (
 
 HEADER: Final = re.compile(HEADER_PATTERN)
 FIELD: Final = re.compile(rb"([A-Za-z][A-Za-z0-9_]*+):([ \t]*+)(.*+)", re.DOTALL)
+_CODE: Final = re.compile(r"[!-~]{2}")
 NUMBER: Final = re.compile(rb"(0|[1-9][0-9]*+)( kB|)[ \t]*+")
 
 MAX_KB: Final = 2**53 - 1
@@ -28,6 +29,14 @@ MAX_FIELD_NAMES: Final = 256
 TOO_MANY_FIELDS: Final = f"expected at most {MAX_FIELD_NAMES} different fields"
 MAX_INODE: Final = 2**64 - 1
 ROLLUP_NAME: Final = "[rollup]"
+VM_FLAGS_FIELD: Final = "VmFlags"
 
 HEADER_EXAMPLE: Final = "7f00a000-7f00b000 r--p 00000000 fe:00 260386 /path"
 EXPECTED_HEADER: Final = f"expected a line like '{HEADER_EXAMPLE}'"
+
+
+def parse_vm_flags(text: bytes) -> tuple[str, ...] | None:
+    """Parse the two-letter codes of VmFlags; None where a word is not a code."""
+    words = text.decode("ascii", "replace").replace("\t", " ").split(" ")
+    codes = tuple(word for word in words if word)
+    return codes if all(map(_CODE.fullmatch, codes)) else None

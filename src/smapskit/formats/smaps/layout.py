@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
-from smapskit.formats.smaps.grammar import MAX_DIGITS, NUMBER
+from smapskit.formats.smaps.grammar import MAX_DIGITS, NUMBER, VM_FLAGS_FIELD
 from smapskit.model.mapping import COUNTERS, Device, KernelField, Mapping, kernel_fields
 
 if TYPE_CHECKING:
     from smapskit.model.snapshot import Snapshot
 
-VM_FLAGS_FIELD: Final = "VmFlags"
 HEADERS_TO_LEARN_FROM: Final = 100
 _NO_DEVICE = Device(0, 0)
 

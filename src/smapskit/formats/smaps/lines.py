@@ -14,7 +14,7 @@ from typing import Any, Final
 import attrs
 
 from smapskit.errors import ParseError
-from smapskit.formats.smaps.files import ROLLUP, ProcFile, parse_vm_flags
+from smapskit.formats.smaps.files import ROLLUP, ProcFile
 from smapskit.formats.smaps.grammar import (
     EXPECTED_HEADER,
     FIELD,
@@ -26,6 +26,7 @@ from smapskit.formats.smaps.grammar import (
     NUMBER,
     ROLLUP_NAME,
     TOO_MANY_FIELDS,
+    parse_vm_flags,
 )
 from smapskit.formats.smaps.layout import (
     HEADERS_TO_LEARN_FROM,

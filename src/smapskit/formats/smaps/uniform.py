@@ -15,14 +15,16 @@ from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError
-from smapskit.formats.smaps.files import ProcFile, parse_vm_flags
+from smapskit.formats.smaps.files import ProcFile
 from smapskit.formats.smaps.grammar import (
     HEADER,
     HEADER_PATTERN,
     MAX_INODE,
     ROLLUP_NAME,
+    VM_FLAGS_FIELD,
+    parse_vm_flags,
 )
-from smapskit.formats.smaps.layout import VM_FLAGS_FIELD, FieldStyle
+from smapskit.formats.smaps.layout import FieldStyle
 from smapskit.formats.smaps.lines import LineParser, RawRecord
 from smapskit.model.columns import Cache, Columns
 from smapskit.model.mapping import Device
