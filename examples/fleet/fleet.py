@@ -88,6 +88,9 @@ def convert(captures: list[Capture], out: Path) -> dict[Path, str]:
     """
     frame = smapskit.load_frame([capture.path for capture in captures], workers=1)
     unreadable = {Path(path): reason for path, reason in frame.attrs["unreadable"].items()}
+    for path in sources_of_several(frame):
+        unreadable[Path(path)] = f"{path}: expected one process, got several"
+    frame = frame[~frame["source"].isin([str(path) for path in unreadable])]
     if len(frame):
         of_path = {str(capture.path): capture for capture in captures}
         read = [of_path[path] for path in frame["source"]]
@@ -105,6 +108,13 @@ def convert(captures: list[Capture], out: Path) -> dict[Path, str]:
         frame.to_parquet(partial, index=False)
         partial.replace(target)  # so that a file in OUT is always complete
     return unreadable
+
+
+def sources_of_several(frame: pd.DataFrame) -> set[str]:
+    """Return the captures of several processes: their addresses begin again."""
+    source = frame["source"].to_numpy()
+    begins_again = frame["end"].to_numpy()[1:] <= frame["start"].to_numpy()[:-1]
+    return set(source[1:][begins_again & (source[1:] == source[:-1])])
 
 
 def find_new(captures: Path, out: Path) -> tuple[list[list[Capture]], dict[Path, str]]:

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -36,9 +36,10 @@ from smapskit import Note
 from smapskit.formats.smaps import pasted, reader
 from smapskit.formats.smaps.chunks import split_between_records
 from smapskit.formats.smaps.files import ROLLUP, SMAPS, ProcFile
-from smapskit.formats.smaps.parse import read_snapshot
+from smapskit.formats.smaps.parse import parse_columns_all, read_snapshot
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.formats.smaps.scan import FieldScanner
+from smapskit.formats.smaps.uniform import Template
 from smapskit.model.totals import Totals, group_columns
 from smapskit.views import frames
 
@@ -457,6 +458,9 @@ def of_reference(reference: Reference) -> Any:
 class Case:
     """One text, the size of its chunks, and all readers."""
 
+    template: ClassVar[Template | None] = None
+    """That of the text before whose frames were compared."""
+
     def __init__(self, rng: random.Random) -> None:
         generator = Generator(rng)
         self.text = generator.text()
@@ -644,8 +648,8 @@ class Case:
             one if one == REJECTED else one.processes,
         )
         self.frame(
-            "parse_frames",
-            lambda: frames.parse_frames(text, unit),
+            "parse_columns_all",
+            self.frames_of_processes,
             several if several == REJECTED else [each.records for each in several],
         )
         self.frame(
@@ -653,6 +657,11 @@ class Case:
             lambda: [frames.from_columns(ColumnReader(SMAPS).columns(self.pieces()), unit)],
             live if live == REJECTED else [live.records],
         )
+
+    def frames_of_processes(self) -> list[Any]:
+        """Parse with the template of the text before, which changes nothing."""
+        processes, type(self).template = parse_columns_all(self.text, template=self.template)
+        return [frames.from_columns(parts, self.unit) for parts in processes]
 
     def frame(self, reader: str, read: Callable[[], list[Any]], processes: Any) -> None:
         found = rejecting(lambda: [*map(found_frame, read())])

@@ -23,7 +23,7 @@ LIBRARY = "libc.so.6"
 
 @pytest.fixture(scope="module")
 def captures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three hosts, two processes each, two times; and two files that are not captures."""
+    """Three hosts, two processes each, two times; and three files that are not captures of one."""
     folder = tmp_path_factory.mktemp("captures")
     snapshot = smapskit.load(FIXTURES / "sleep" / "smaps.txt")
     place = next(
@@ -43,6 +43,7 @@ def captures(tmp_path_factory: pytest.TempPathFactory) -> Path:
             last = folder / host / f"20261124T130000Z-{pid}.smaps.gz"
             last.write_bytes(gzip.compress("VmFlags:".join(records).encode()))
     (folder / "web1" / "20261124T120000Z-12.smaps").write_text(text[: len(text) // 2])
+    (folder / "web1" / "20261124T120000Z-13.smaps").write_text(text + text)
     (folder / "web1" / "notes.txt").write_text("hello")
     return folder
 
@@ -64,7 +65,9 @@ def test_captures_become_parquet_and_an_answer(captures: Path, tmp_path: Path) -
 
     with (out / "set-aside.csv").open() as file:
         reasons = {Path(r["capture"]).name: r["reason"] for r in csv.DictReader(file)}
-    assert set(reasons) == {"20261124T120000Z-12.smaps", "notes.txt"}
+    names = {"20261124T120000Z-12.smaps", "20261124T120000Z-13.smaps", "notes.txt"}
+    assert set(reasons) == names
+    assert "expected one process" in reasons["20261124T120000Z-13.smaps"]
     assert "expected" in reasons["20261124T120000Z-12.smaps"]
 
     files = sorted(out.glob("host=*/day=*/*.parquet"))
@@ -82,7 +85,7 @@ def test_captures_become_parquet_and_an_answer(captures: Path, tmp_path: Path) -
 
     made = {path: path.stat().st_mtime_ns for path in files}
     again = fleet(captures, "-o", out, "--workers", 2)
-    assert "1 of 1 captures" in again.stderr  # the truncated one; what is no capture is not read
+    assert "2 of 2 captures" in again.stderr  # the truncated one, and the one of two processes
     assert {path: path.stat().st_mtime_ns for path in files} == made
     assert fleet(captures, "-o", out, "--ask").stdout == ran.stdout
 

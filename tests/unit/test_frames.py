@@ -18,7 +18,7 @@ from support.readers import parse_uniform
 import smapskit
 from smapskit import Backing, Snapshot
 from smapskit.formats.smaps.files import SMAPS
-from smapskit.formats.smaps.parse import read_snapshot
+from smapskit.formats.smaps.parse import parse_columns_all, read_snapshot
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.model.mapping import COUNTERS
 from smapskit.views import frames
@@ -176,7 +176,8 @@ class TestFromText:
     def test_is_the_frame_of_the_records(self, file: Path) -> None:
         data = file.read_bytes()
         snapshots = smapskit.parse_smaps_all(data, source="x")
-        found = frames.parse_frames(data, "MiB", source="x")
+        processes, _ = parse_columns_all(data, source="x")
+        found = [frames.from_columns(parts, "MiB", source="x") for parts in processes]
         for frame, snapshot in zip(found, snapshots, strict=True):
             expected = snapshot.to_frame("MiB")
             assert_same(frame, expected)
@@ -184,6 +185,22 @@ class TestFromText:
         if len(found) == 1:
             frame = smapskit.parse_frame(data, "MiB", source="x")
             assert_same(frame, found[0])
+
+    def test_the_template_of_another_text_changes_nothing(self) -> None:
+        texts = [path.read_bytes() for path in sorted(FIXTURES.glob("*/smaps.txt"))]
+        templates = [parse_columns_all(text)[1] for text in texts[::5]]
+        assert any(templates)
+        irregular = texts[0].replace(b"Rss:", b"Rss: ", 1)
+        odd = texts[0].replace(b"Locked:                0 kB", b"Locked:                0 MB", 1)
+        texts += [irregular, texts[0][:700], texts[0][: texts[0].index(b"VmFlags")], b""]
+        for text in texts:
+            (expected,), _ = parse_columns_all(text, strict=False)
+            for template in templates:
+                (found,), _ = parse_columns_all(text, strict=False, template=template)
+                assert_same(frames.from_columns(found), frames.from_columns(expected))
+        for template in templates:
+            with pytest.raises(smapskit.ParseError, match=r"x, line \d+: expected 'Locked: N kB'"):
+                parse_columns_all(odd, source="x", template=template)
 
     def test_the_text_of_a_kernel_is_parsed_by_columns(self, process_folder: Path) -> None:
         assert parse_uniform((process_folder / "smaps.txt").read_bytes()) is not None

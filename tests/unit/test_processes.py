@@ -14,7 +14,7 @@ from support.readers import uniform_parser
 import smapskit
 from smapskit import Note, ParseError, Snapshot
 from smapskit.formats.smaps.files import MAPS, SMAPS, ProcFile
-from smapskit.formats.smaps.parse import read_snapshot
+from smapskit.formats.smaps.parse import parse_columns_all, read_snapshot
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.model.totals import group_columns
 from smapskit.views import frames
@@ -132,7 +132,7 @@ class TestSmaps:
         text = b"".join(text_of(name, "smaps") for name in names)
         with pytest.raises(ParseError, match="parse_smaps_all reads several"):
             smapskit.parse_frame(text)
-        found = frames.parse_frames(text)
+        found = [frames.from_columns(parts) for parts in parse_columns_all(text)[0]]
         for name, frame in zip(names, found, strict=True):
             pd.testing.assert_frame_equal(frame, smapskit.parse_frame(text_of(name, "smaps")))
         capture = tmp_path / "several"

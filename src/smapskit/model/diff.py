@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from smapskit.model.mapping import COUNTERS, Mapping
+from smapskit.model.mapping import COUNTERS, Mapping, Usage, are_equal
 from smapskit.model.totals import totals
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Change:
 
         Added and removed mappings count in full.
         """
-        old, new = totals(self.before), totals(self.after)
+        old, new = _sums(self.before), _sums(self.after)
         deltas = {}
         for name in ("size", "dirty", "uss", *COUNTERS):
             was = getattr(old, name) if self.before else 0
@@ -166,12 +166,12 @@ def diff(before: Iterable[Mapping], after: Iterable[Mapping]) -> Difference:
     """
     groups: dict[Hashable, tuple[list[Mapping], list[Mapping]]] = {}
     sides = tuple(before), tuple(after)
-    for side, mappings in enumerate(sides):
+    unchanged, rest = _unchanged(*sides)
+    for side, mappings in enumerate(rest):
         for mapping in mappings:
             identity = (mapping.pathname, mapping.device, mapping.inode, mapping.perms.shared)
             groups.setdefault(identity, ([], []))[side].append(mapping)
     changes: list[Change] = []
-    unchanged = 0
     for old, new in groups.values():
         for change in _overlapping(old, new):
             if change.before == change.after:
@@ -185,6 +185,31 @@ def diff(before: Iterable[Mapping], after: Iterable[Mapping]) -> Difference:
         return -abs(rss), -abs(size), change.mapping.start
 
     return Difference(tuple(sorted(changes, key=largest_first)), unchanged, *sides)
+
+
+def _sums(mappings: tuple[Mapping, ...]) -> Usage:
+    return mappings[0] if len(mappings) == 1 else totals(mappings)
+
+
+def _unchanged(
+    before: tuple[Mapping, ...], after: tuple[Mapping, ...]
+) -> tuple[int, tuple[list[Mapping], list[Mapping]]]:
+    """
+    Match mappings that are equal: most of them, as a rule.
+
+    Returns:
+        How many there are, and all other mappings of each side.
+    """
+    by_start = {mapping.start: mapping for mapping in before}
+    matched = set()
+    rest = []
+    for mapping in after:
+        partner = by_start.pop(mapping.start, None)
+        if partner is not None and are_equal(partner, mapping):
+            matched.add(id(partner))
+        else:
+            rest.append(mapping)
+    return len(matched), ([each for each in before if id(each) not in matched], rest)
 
 
 def _overlapping(old: list[Mapping], new: list[Mapping]) -> Iterator[Change]:

@@ -72,6 +72,13 @@ def kernel_name(name: str) -> str:
     return "" if name == PMAP_ANON else "[stack]" if name == PMAP_STACK else name
 
 
+@functools.lru_cache(maxsize=4096)
+def _key(key: tuple[Any, ...]) -> Key:
+    """Return the key of mappings with the same `Columns.classification_keys`."""
+    name, perms, _, flags, _ = key
+    return Key(kernel_name(name), perms, flags, backing_of_key(key))
+
+
 class Places:
     """
     Consecutive mappings of one process.
@@ -89,8 +96,7 @@ class Places:
         self._parts: list[tuple[Any, Any, Any]] = []
 
     def _append(self, key: tuple[Any, ...]) -> int:
-        name, perms, _, flags, _ = key
-        self.keys.append(Key(kernel_name(name), perms, flags, backing_of_key(key)))
+        self.keys.append(_key(key))
         return len(self.keys) - 1
 
     @classmethod

@@ -9,15 +9,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import partial
+from itertools import compress
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, overload
 
 import attrs
 from typing_extensions import TypeVar
 
-from smapskit.model.backing import Backing, Sharing
+from smapskit.model.backing import Backing, Sharing, sharing_of
 from smapskit.model.columns import Columns
 from smapskit.model.kinds import MappingKind, kinds, kinds_of
-from smapskit.model.mapping import COUNTERS, Mapping, Usage, build_mappings, describe_counters
+from smapskit.model.mapping import (
+    COUNTERS,
+    Mapping,
+    Usage,
+    attribute_of_each,
+    build_mappings,
+    describe_counters,
+    map_shared,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,12 +47,25 @@ class _Group(NamedTuple):
     """Yield each part with the group of each row."""
 
 
-def _by_row(of_mapping: Callable[[Mapping], Any], of_columns: Callable[[Columns], Any]) -> _Group:
+def _by_row(
+    of_mappings: Callable[[Sequence[Mapping]], Sequence[Any]],
+    of_columns: Callable[[Columns], Sequence[Any]],
+) -> _Group:
     """Return a group that depends on the mapping alone."""
-    return _Group(
-        lambda mappings: [of_mapping(mapping) for mapping in mappings],
-        lambda parts: ((columns, of_columns(columns)) for columns in parts),
-    )
+    return _Group(of_mappings, lambda parts: ((columns, of_columns(columns)) for columns in parts))
+
+
+def _backing_of_mappings(mappings: Sequence[Mapping]) -> list[Backing | None]:
+    """Return the backing of each mapping, computed once per distinct combination."""
+    identities = [
+        map(id, attribute_of_each(name, mappings)) for name in ("perms", "device", "vm_flags")
+    ]
+    others = [attribute_of_each(name, mappings) for name in ("pathname", "kernel_page_size")]
+    keys = list(zip(*others, *identities, strict=True))
+    backing = {
+        key: mapping.backing for key, mapping in dict(zip(keys, mappings, strict=True)).items()
+    }
+    return list(map(backing.__getitem__, keys))
 
 
 def _kinds_of_parts(
@@ -53,11 +77,17 @@ def _kinds_of_parts(
 
 
 GROUPS: Final[dict[str, _Group]] = {
-    "backing": _by_row(lambda mapping: mapping.backing, Columns.backing),
-    "sharing": _by_row(lambda mapping: mapping.sharing, Columns.sharing),
+    "backing": _by_row(_backing_of_mappings, Columns.backing),
+    "sharing": _by_row(
+        lambda mappings: list(map(sharing_of, attribute_of_each("perms.shared", mappings))),
+        Columns.sharing,
+    ),
     "kind": _Group(lambda mappings: [verdict.kind for verdict in kinds(mappings)], _kinds_of_parts),
-    "perms": _by_row(lambda mapping: str(mapping.perms), lambda columns: columns.perms),
-    "pathname": _by_row(lambda mapping: mapping.pathname, lambda columns: columns.pathname),
+    "perms": _by_row(
+        lambda mappings: map_shared(str, attribute_of_each("perms", mappings)),
+        lambda columns: columns.perms,
+    ),
+    "pathname": _by_row(partial(attribute_of_each, "pathname"), lambda columns: columns.pathname),
 }
 """The groups that have a name, one declaration each."""
 
@@ -94,14 +124,13 @@ def totals(mappings: Iterable[Mapping]) -> Totals:
         A sum is None where no mapping reports the field, else the sum over those that do.
     """
     rows = list(mappings)
-    sums: dict[str, Any] = {
-        name: _sum_known(getattr(mapping, name) for mapping in rows) for name in COUNTERS
-    }
-    shared = sum(mapping.rss or 0 for mapping in rows if mapping.perms.shared)
+    sums: dict[str, Any] = _sum_fields(rows, ("size", *COUNTERS))
+    shared = compress(rows, attribute_of_each("perms.shared", rows))
+    shared_rss = sum(mapping.rss or 0 for mapping in shared)
     return Totals(
         count=len(rows),
-        size=sum(mapping.size for mapping in rows),
-        shared_rss=None if sums["rss"] is None else shared,
+        size=sums.pop("size") or 0,
+        shared_rss=None if sums["rss"] is None else shared_rss,
         **sums,
     )
 
@@ -115,16 +144,31 @@ def add_totals(parts: Sequence[Totals]) -> Totals:
     """
     if len(parts) == 1:
         return parts[0]
-    sums: dict[str, Any] = {
-        name: _sum_known(getattr(part, name) for part in parts) for name in _SUMMED
-    }
+    sums: dict[str, Any] = _sum_fields(parts, _SUMMED)
     sums["size"] = sums["size"] or 0
     return Totals(count=sum(part.count for part in parts), **sums)
 
 
-def _sum_known(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None
+def _sum_fields(records: Sequence[Usage], names: Iterable[str]) -> dict[str, int | None]:
+    """Sum each field over the records that report it; None where none does."""
+    getters = [(name, attrgetter(name)) for name in names]
+    sums: dict[str, int | None] = {name: None for name, _ in getters}
+    for begin in range(0, len(records), _BLOCK):
+        block = records[begin : begin + _BLOCK]
+        for name, get in getters:
+            try:
+                value = sum(map(get, block))
+            except TypeError:
+                known = [value for value in map(get, block) if value is not None]
+                if not known:
+                    continue
+                value = sum(known)
+            sums[name] = (sums[name] or 0) + value
+    return sums
+
+
+_BLOCK: Final = 256
+"""Records whose fields are summed in turn: they fit a processor's cache."""
 
 
 def shared_rss(mappings: Iterable[Mapping]) -> int | None:
@@ -188,9 +232,12 @@ def group_columns(
             for one group, "".
     """
     if key is None:
-        group = _by_row(lambda _: "", lambda columns: [""] * len(columns))
+        group = _by_row(lambda mappings: [""] * len(mappings), lambda columns: [""] * len(columns))
     elif callable(key):
-        group = _by_row(key, lambda columns: list(map(key, build_mappings(columns))))
+        group = _by_row(
+            lambda mappings: list(map(key, mappings)),
+            lambda columns: list(map(key, build_mappings(columns))),
+        )
     else:
         group = _group(key)
     builder = _TotalsBuilder()

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+import attrs
+
 from smapskit.errors import SmapskitError
-from smapskit.sources.captures import load_capture_frames
+from smapskit.sources.captures import ColumnLoader
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from smapskit.views.frames import Unit
+    from smapskit.views.frames import EncodedRows, Unit
 
 _BATCH = 64
 """Captures per task: reading them takes longer than passing the task to a process."""
@@ -53,21 +55,27 @@ def load_frame(
 
     names = [os.fspath(path) for path in paths]
     batches = [names[at : at + _BATCH] for at in range(0, len(names), _BATCH)]
-    parts: list[DataFrame] = []
+    builder = frames.FrameBuilder()
+    processes: list[_Process] = []
     unreadable: dict[str, str] = {}
     done = 0
     with _pool(workers if len(batches) > 1 else 1) as pool:
-        read = partial(_read, unit=unit, strict=strict, limit=limit)
+        read = partial(_read, strict=strict, limit=limit)
         results = map(read, batches) if pool is None else pool.map(read, batches)
-        for batch, (part, reasons) in zip(batches, results, strict=True):
-            parts += [] if part is None else [part]
-            unreadable |= reasons
+        for batch, result in zip(batches, results, strict=True):
+            builder.extend(result.rows)
+            processes += result.processes
+            unreadable |= result.unreadable
             done += len(batch)
             if progress is not None:
                 progress(done)
-    frame = frames.concat_frames(parts, unit)
-    frame["source"] = pd.Categorical(frame["source"] if parts else [])
-    frame.attrs["unreadable"] = unreadable
+    counts = [process.count for process in processes]
+    frame = builder.frame(unit)
+    frame["source"] = pd.Categorical([process.source for process in processes]).repeat(counts)
+    frame.index = frames.process_index(
+        [process.pid for process in processes], [None] * len(processes), counts
+    )
+    frame.attrs = {"unit": unit, "unreadable": unreadable}
     return frame
 
 
@@ -80,23 +88,46 @@ def _pool(workers: int | None) -> Iterator[Executor | None]:
         yield pool
 
 
-def _read(
-    paths: list[str], unit: Unit, *, strict: bool, limit: int | None
-) -> tuple[DataFrame | None, dict[str, str]]:
-    """Return one frame of some captures, and the reason by path for those not in it."""
+@attrs.frozen
+class _Process:
+    """A process in a capture."""
+
+    source: str
+    pid: int | None
+    count: int
+    """Number of its mappings."""
+
+
+@attrs.frozen
+class _Batch:
+    """What some captures contain."""
+
+    rows: EncodedRows
+    processes: list[_Process]
+    unreadable: dict[str, str]
+    """The reason by path for captures that are not in the rows."""
+
+
+def _read(paths: list[str], *, strict: bool, limit: int | None) -> _Batch:
+    """Read some captures."""
     from smapskit.views import frames  # noqa: PLC0415
 
-    found: list[DataFrame] = []
+    builder = frames.FrameBuilder()
+    loader = ColumnLoader(strict=strict, limit=limit)
+    processes: list[_Process] = []
     unreadable: dict[str, str] = {}
     for path in paths:
         try:
-            found += load_capture_frames(path, unit, strict=strict, limit=limit)
+            found = loader.load(path)
         except (SmapskitError, OSError, ValueError) as error:  # ValueError: a NUL in the path
             unreadable[path] = str(error)
+            continue
         except MemoryError:
             unreadable[path] = f"{path}: not enough memory to read it"
-    if not found:
-        return None, unreadable
-    frame = frames.concat(found, unit)
-    frame["source"] = [part.attrs["source"] for part in found for _ in range(len(part))]
-    return frame, unreadable
+            continue
+        for pid, parts in found:
+            for columns in parts:
+                builder.add(columns)
+            builder.end_process()
+            processes.append(_Process(path, pid, sum(map(len, parts))))
+    return _Batch(builder.encoded(), processes, unreadable)

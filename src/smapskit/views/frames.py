@@ -12,13 +12,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
 
+import attrs
 import numpy as np
 import pandas as pd
 
 from smapskit.formats.smaps.files import SMAPS
-from smapskit.formats.smaps.parse import check_single, parse_smaps_all
+from smapskit.formats.smaps.parse import check_single
 from smapskit.formats.smaps.pasted import Pasted, parse_pasted
-from smapskit.formats.smaps.processes import Expected, process_starts
+from smapskit.formats.smaps.processes import Expected
 from smapskit.formats.smaps.reader import ColumnReader
 from smapskit.model.backing import Backing, Sharing, sharing_of
 from smapskit.model.columns import Cache, Columns
@@ -126,28 +127,6 @@ def parse_frame(
     return parse_pasted(text, SMAPS, source, parse, strict=strict)
 
 
-def parse_frames(
-    text: str | bytes, unit: Unit = "kB", *, source: str | None = None, strict: bool = True
-) -> list[pd.DataFrame]:
-    """
-    Parse the smaps texts of one or several processes into one DataFrame each.
-
-    Equal to `to_frame` of the snapshots that `parse_smaps_all` returns, faster for one process.
-    """
-
-    def parse(pasted: Pasted, is_strict: bool) -> pd.DataFrame | None:
-        columns = ColumnReader(SMAPS, source, strict=is_strict).columns([pasted.data])
-        frame = from_columns(columns, unit, source=source)
-        starts, ends = frame["start"].tolist(), frame["end"].tolist()
-        return None if pasted.starts or any(process_starts(starts, ends)) else frame
-
-    frame = parse_pasted(text, SMAPS, source, parse, strict=strict)
-    if frame is not None:
-        return [frame]
-    snapshots = parse_smaps_all(text, source=source, strict=strict)
-    return [to_frame(snapshot, unit) for snapshot in snapshots]
-
-
 def from_columns(
     parts: Iterable[Columns],
     unit: Unit = "kB",
@@ -163,11 +142,10 @@ def from_columns(
     Raises:
         ValueError: an unknown unit.
     """
-    if unit not in ("kB", "MiB", "bytes"):
-        raise ValueError(f"expected kB, MiB or bytes, got {unit!r}")
-    builder = _FrameBuilder()
+    builder = FrameBuilder()
     for columns in parts:
         builder.add(columns)
+    builder.end_process()
     frame = builder.frame(unit)
     frame.attrs = {
         "pid": pid,
@@ -179,98 +157,241 @@ def from_columns(
     return frame
 
 
-class _DictionaryEncoder:
+class _GrowingArray:
+    """An array to which rows are appended in place: arrays to join would need twice the memory."""
+
+    def __init__(self, dtype: Any) -> None:
+        self._values = np.empty(0, dtype=dtype)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, values: Any) -> None:
+        """Append an array."""
+        begin, self._count = self._count, self._count + len(values)
+        if self._count > len(self._values):
+            larger = np.empty(max(self._count, 2 * begin), dtype=self._values.dtype)
+            larger[:begin] = self._values[:begin]
+            self._values = larger
+        self._values[begin : self._count] = values
+
+    def array(self) -> Any:
+        """Return the rows."""
+        return self._values[: self._count]
+
+
+class _NumberColumn:
+    """A column of integers, some of which may be missing; of text where one is text."""
+
+    def __init__(self, dtype: Any) -> None:
+        self._dtype = dtype
+        self._values = _GrowingArray(dtype)
+        self._mask: _GrowingArray | None = None
+        """Whether each value is missing; None where none is."""
+        self._texts: list[Any] | None = None
+
+    def add(self, first_row: int, array: Any) -> None:
+        """Append what `_array` returned; rows before it that were not added are missing."""
+        self.pad(first_row)
+        if isinstance(array, list) and self._texts is None:
+            self._texts = _plain_values(self.array())
+        if self._texts is not None:
+            self._texts += _plain_values(array)
+            return
+        if isinstance(array, pd.arrays.IntegerArray):
+            self._append(array.to_numpy(self._dtype, na_value=0), array.isna())
+        else:
+            self._append(array, None)
+
+    def pad(self, count: int) -> None:
+        """Append missing values up to a number of rows."""
+        if self._texts is not None:
+            self._texts += [None] * (count - len(self._texts))
+        elif missing := count - len(self._values):
+            self._append(np.zeros(missing, dtype=np.int8), np.ones(missing, dtype=bool))
+
+    def _append(self, values: Any, mask: Any) -> None:
+        if mask is not None and self._mask is None:
+            self._mask = _GrowingArray(bool)
+            self._mask.append(np.zeros(len(self._values), dtype=bool))
+        if self._mask is not None:
+            self._mask.append(np.zeros(len(values), dtype=bool) if mask is None else mask)
+        self._values.append(values)
+
+    def array(self) -> Any:
+        """Return an array of integers, a masked one where values are missing; text as a list."""
+        if self._texts is not None:
+            return self._texts
+        values = self._values.array()
+        if self._mask is None:
+            return values
+        return pd.arrays.IntegerArray(values, self._mask.array())
+
+
+class _StringColumn:
     """A column of strings as its distinct values and, for each row, the index of its value."""
 
     def __init__(self) -> None:
-        self._values: list[str | None] = []
+        self._values: list[Any] = []
         self._index = Cache(self._append)
-        self._indexes: list[np.ndarray[Any, Any]] = []
+        self._indexes = _GrowingArray(np.int32)
 
     def _append(self, key: Any) -> int:
-        self._values.append(" ".join(key) if isinstance(key, tuple) else key)
+        self._values.append(key)
         return len(self._values) - 1
 
     def add(self, keys: Sequence[Any]) -> None:
         """Append rows: strings, or tuples to join with blanks, or None."""
-        indexes = list(map(self._index.__getitem__, keys))
-        self._indexes.append(np.array(indexes, dtype=np.intp))
+        self._indexes.append(np.array([self._index[key] for key in keys], dtype=np.int32))
 
-    def column(self) -> Any:
-        return _strings(self._values).take(_concatenate(self._indexes, np.intp))
+    def encoded(self) -> tuple[list[Any], Any]:
+        """Return the distinct values, and for each row the index of its value."""
+        return self._values, self._indexes.array()
+
+    def extend(self, values: list[Any], indexes: Any) -> None:
+        """Append the rows that `encoded` of another column returned."""
+        positions = np.array([self._index[value] for value in values], dtype=np.int32)
+        self._indexes.append(positions[indexes])
+
+    def array(self) -> Any:
+        """Return the strings of all rows."""
+        words = [" ".join(value) if isinstance(value, tuple) else value for value in self._values]
+        return _strings(words).take(self._indexes.array())
 
 
-class _FrameBuilder:
-    """Gathers columns, part by part, into the columns of one frame."""
+@attrs.frozen
+class EncodedRows:
+    """The rows of a `FrameBuilder` as few arrays, to pass to another process."""
+
+    count: int
+    numbers: dict[str, Any]
+    """Columns of numbers, as `_array` returns them."""
+    strings: dict[str, tuple[list[Any], Any]]
+    """Distinct values and the index of each row's value, by column."""
+    codes: dict[str, Any]
+    """The number of each row's category, by column."""
+
+
+class FrameBuilder:
+    """Gathers the columns of one or several processes, part by part, into those of one frame."""
 
     def __init__(self) -> None:
-        self._lengths: list[int] = []
-        self._parts: dict[str, dict[int, Any]] = {}
-        """By column, then by number of the part: a part may lack a column."""
-        self._strings = {name: _DictionaryEncoder() for name in _STRINGS}
+        self._count = 0
+        self._numbers: dict[str, _NumberColumn] = {}
+        self._strings = {name: _StringColumn() for name in _STRINGS}
+        self._codes = {name: _GrowingArray(np.int8) for name in _CATEGORIES}
+        """Numbers of categories, by column."""
         self._places = Places()
-        self._codes: dict[str, Any] = {}
-        """Numbers of categories, by column; known when all rows are."""
+        """The rows of the last process."""
 
     def add(self, columns: Columns) -> None:
-        """Append the rows of `columns`."""
-        number = len(self._lengths)
-        self._lengths.append(len(columns))
+        """Append rows of a process."""
         values: dict[str, Any] = {name: getattr(columns, name) for name in _ADDRESSES}
         values |= dict(columns.values)
         values |= {_column_of_extra(name): column for name, column in columns.extra.items()}
         for name, column in values.items():
-            dtype = np.uint64 if name in _ADDRESSES else np.int64
-            self._parts.setdefault(name, {})[number] = _array(column, dtype)
-        for name, encoder in self._strings.items():
+            self._add_numbers(name, _array(column, _dtype(name)))
+        for name, strings in self._strings.items():
             keys = getattr(columns, name)
-            encoder.add([None] * len(columns) if keys is None else keys)
+            strings.add([None] * len(columns) if keys is None else keys)
         self._places.add(columns)
+        self._count += len(columns)
+
+    def end_process(self) -> None:
+        """Determine the kinds of the rows of a process, which depend on all of them."""
+        for name, codes in _category_codes(self._places).items():
+            self._codes[name].append(codes)
+        self._places = Places()
+
+    def encoded(self) -> EncodedRows:
+        """Return the rows of all processes."""
+        self._pad()
+        return EncodedRows(
+            self._count,
+            {name: column.array() for name, column in self._numbers.items()},
+            {name: column.encoded() for name, column in self._strings.items()},
+            {name: codes.array() for name, codes in self._codes.items()},
+        )
+
+    def extend(self, rows: EncodedRows) -> None:
+        """Append rows of whole processes."""
+        for name, array in rows.numbers.items():
+            self._add_numbers(name, array)
+        for name, (values, indexes) in rows.strings.items():
+            self._strings[name].extend(values, indexes)
+        for name, codes in rows.codes.items():
+            self._codes[name].append(codes)
+        self._count += rows.count
 
     def frame(self, unit: Unit) -> pd.DataFrame:
-        """Return the frame, without attrs."""
-        self._codes = self._category_codes()
-        names = [name for name in self._parts if name not in COLUMNS]
+        """
+        Return the frame, without attrs; once, since what is no longer needed is freed.
+
+        Raises:
+            ValueError: an unknown unit.
+        """
+        if unit not in ("kB", "MiB", "bytes"):
+            raise ValueError(f"expected kB, MiB or bytes, got {unit!r}")
+        names = [name for name in self._numbers if name not in COLUMNS]
         optional = [name for name in _OPTIONAL if name in names]
         extra = [name for name in names if name not in _OPTIONAL]
+        self._pad()
         return pd.DataFrame(
             {name: self._column(name, unit) for name in (*COLUMNS, *optional, *extra)},
-            index=pd.RangeIndex(sum(self._lengths)),
+            index=pd.RangeIndex(self._count),
             copy=False,
         )
 
-    def _category_codes(self) -> dict[str, Any]:
-        """Return the number of each row's category, by column."""
-        places = self._places
-        rules = rules_of(places)
-        backing: dict[Backing | None, int] = {value: at for at, value in enumerate(Backing)}
-        backing[None] = -1
-        sharing = {value: at for at, value in enumerate(Sharing)}
-        kind = {value: at for at, value in enumerate(MappingKind)}
-        source = {value: at for at, value in enumerate(KindSource)}
-        return {
-            "backing": places.of_keys(lambda key: backing[key.backing]),
-            "sharing": places.of_keys(lambda key: sharing[sharing_of(key.perms[3] == "s")]),
-            "kind": np.array([kind[rule.kind] for rule in KIND_RULES])[rules],
-            "kind_source": np.array([source[rule.source] for rule in KIND_RULES])[rules],
-        }
+    def _add_numbers(self, name: str, array: Any) -> None:
+        column = self._numbers.get(name)
+        if column is None:
+            column = self._numbers[name] = _NumberColumn(_dtype(name))
+        column.add(self._count, array)
+
+    def _pad(self) -> None:
+        """Append missing values to columns that the last rows lack."""
+        for column in self._numbers.values():
+            column.pad(self._count)
 
     def _column(self, name: str, unit: Unit) -> Any:
         if name in _CATEGORIES:
-            category = _category(_CATEGORIES[name])
-            return pd.Categorical.from_codes(self._codes[name], dtype=category)
+            dtype = _category(_CATEGORIES[name])
+            return pd.Categorical.from_codes(self._codes[name].array(), dtype=dtype)
         if name in self._strings:
-            return self._strings[name].column()
-        dtype = np.uint64 if name in _ADDRESSES else np.int64
-        parts = self._parts.get(name, {})
-        arrays = [
-            parts[number] if number in parts else _array([None] * length, dtype)
-            for number, length in enumerate(self._lengths)
-        ]
-        if any(isinstance(array, list) for array in arrays):  # text in an unknown field
-            return _strings([value for array in arrays for value in _plain_values(array)])
-        column = _concatenate_integers(arrays, dtype)
+            return self._strings.pop(name).array()
+        if name not in self._numbers:
+            return _missing(self._count, _dtype(name))
+        column = self._numbers[name].array()
+        if isinstance(column, list):
+            return _strings(column)
         return _in_unit(column, unit) if name in _SIZES else column
+
+
+def _dtype(name: str) -> Any:
+    return np.uint64 if name in _ADDRESSES else np.int64
+
+
+def _category_codes(places: Places) -> dict[str, Any]:
+    """Return the number of each mapping's category, by column."""
+    rules = rules_of(places)
+    backing, sharing = _NUMBERS["backing"], _NUMBERS["sharing"]
+    codes = {
+        "backing": places.of_keys(lambda key: backing.get(key.backing, -1)),
+        "sharing": places.of_keys(lambda key: sharing[sharing_of(key.perms[3] == "s")]),
+        "kind": _KIND_OF_RULE[rules],
+        "kind_source": _SOURCE_OF_RULE[rules],
+    }
+    return {name: array.astype(np.int8) for name, array in codes.items()}
+
+
+_NUMBERS: Final[dict[str, dict[Any, int]]] = {
+    name: {value: number for number, value in enumerate(values)}
+    for name, values in _CATEGORIES.items()
+}
+"""The number of each category, by column."""
+_KIND_OF_RULE: Final = np.array([_NUMBERS["kind"][rule.kind] for rule in KIND_RULES])
+_SOURCE_OF_RULE: Final = np.array([_NUMBERS["kind_source"][rule.source] for rule in KIND_RULES])
 
 
 def _array(column: Any, dtype: Any) -> Any:
@@ -287,23 +408,17 @@ def _array(column: Any, dtype: Any) -> Any:
     return pd.arrays.IntegerArray(filled, mask)
 
 
+def _missing(count: int, dtype: Any) -> Any:
+    """Return an array of integers of which all are missing; a plain one if it is empty."""
+    if not count:
+        return np.empty(0, dtype=dtype)
+    return pd.arrays.IntegerArray(np.zeros(count, dtype=dtype), np.ones(count, dtype=bool))
+
+
 def _plain_values(array: Any) -> list[Any]:
     # Not a Series of text: pandas 3 would make it an Arrow array, which rejects other bytes
     # than UTF-8.
     return array if isinstance(array, list) else _values(pd.Series(array))
-
-
-def _concatenate(arrays: list[Any], dtype: Any) -> Any:
-    return np.concatenate(arrays) if arrays else np.array([], dtype=dtype)
-
-
-def _concatenate_integers(arrays: list[Any], dtype: Any) -> Any:
-    if all(isinstance(array, np.ndarray) for array in arrays):
-        return _concatenate(arrays, dtype)
-    series = [
-        pd.Series(array, dtype="UInt64" if dtype is np.uint64 else "Int64") for array in arrays
-    ]
-    return pd.concat(series, ignore_index=True).array
 
 
 def _in_unit(column: Any, unit: Unit) -> Any:
@@ -421,40 +536,49 @@ def concat(snapshots: Iterable[Snapshot | pd.DataFrame], unit: Unit = "kB") -> p
             part = to_frame(snapshot, unit)
         else:
             part = snapshot.copy(deep=False)
-        attributes = part.attrs
-        if attributes["unit"] != unit:
-            raise ValueError(f"expected a frame in {unit}, got one in {attributes['unit']}")
-        time = pd.NaT if attributes["time"] is None else pd.Timestamp(attributes["time"])
-        part.index = pd.MultiIndex.from_arrays(
-            [
-                pd.array([attributes["pid"]] * len(part), dtype="Int64"),
-                pd.DatetimeIndex([time] * len(part), dtype="datetime64[us, UTC]"),
-            ],
-            names=["pid", "time"],
-        )
-        part.attrs = {"unit": unit}
+        if part.attrs["unit"] != unit:
+            raise ValueError(f"expected a frame in {unit}, got one in {part.attrs['unit']}")
         parts.append(part)
-    return concat_frames(parts, unit)
-
-
-def concat_frames(parts: Sequence[pd.DataFrame], unit: Unit) -> pd.DataFrame:
-    """Return one frame with the rows of several that have the same kind of index and unit."""
     if not parts:
         return to_frame(Snapshot(()), unit)
-    for name in {str(name) for part in parts for name in part.columns}:
-        if any(name in part and part[name].dtype == _PYTHON_STRING for part in parts):
-            # Arrow cannot store the strings of one of them: use Python strings in all.
-            for part in parts:
-                if name in part:
-                    part[name] = part[name].astype(_PYTHON_STRING)
+    _use_python_strings(parts)
     for name in _SIZES:
         _make_unsigned([part for part in parts if name in part], name)
-    frame = pd.concat(parts)
+    index = process_index(
+        [part.attrs["pid"] for part in parts],
+        [part.attrs["time"] for part in parts],
+        list(map(len, parts)),
+    )
+    for part in parts:
+        part.attrs = {}  # pandas compares them
+    frame = pd.concat(parts, ignore_index=True)
+    frame.index = index
     frame.attrs = {"unit": unit}
     for name, categories in _CATEGORIES.items():
         if name in frame:  # not in frames that were saved by a version without it
             frame[name] = frame[name].astype(_category(categories))
     return frame
+
+
+def process_index(
+    pids: Sequence[int | None], times: Sequence[str | None], counts: Sequence[int]
+) -> pd.MultiIndex:
+    """Return the index of the rows of several processes: pid and time of each, and its rows."""
+    known = [pd.NaT if time is None else pd.Timestamp(time) for time in times]
+    processes = pd.MultiIndex.from_arrays(
+        [pd.array(pids, dtype="Int64"), pd.DatetimeIndex(known, dtype="datetime64[us, UTC]")],
+        names=["pid", "time"],
+    )
+    return processes.repeat(counts)
+
+
+def _use_python_strings(parts: Sequence[pd.DataFrame]) -> None:
+    """Use Python strings in all frames for a column that Arrow cannot store in one of them."""
+    for name in {str(name) for part in parts for name in part.columns}:
+        if any(name in part and part[name].dtype == _PYTHON_STRING for part in parts):
+            for part in parts:
+                if name in part:
+                    part[name] = part[name].astype(_PYTHON_STRING)
 
 
 def _make_unsigned(parts: Sequence[pd.DataFrame], name: str) -> None:

@@ -16,6 +16,8 @@ HEADER_PATTERN: Final = (
 )
 
 HEADER: Final = re.compile(HEADER_PATTERN)
+HEADER_LINES: Final = re.compile(rb"^" + HEADER_PATTERN + rb"$", re.MULTILINE)
+"""The header lines of a text."""
 FIELD: Final = re.compile(rb"([A-Za-z][A-Za-z0-9_]*+):([ \t]*+)(.*+)", re.DOTALL)
 _CODE: Final = re.compile(r"[!-~]{2}")
 NUMBER: Final = re.compile(rb"(0|[1-9][0-9]*+)( kB|)[ \t]*+")

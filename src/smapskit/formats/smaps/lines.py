@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from typing import Any, Final
 
 import attrs
@@ -19,6 +19,7 @@ from smapskit.formats.smaps.grammar import (
     EXPECTED_HEADER,
     FIELD,
     HEADER,
+    HEADER_LINES,
     MAX_DIGITS,
     MAX_FIELD_NAMES,
     MAX_INODE,
@@ -162,7 +163,9 @@ class LineParser:
         self.styles: dict[str, FieldStyle] = {}
         """How the text writes each field, by the kernel's name."""
         self._order: list[str] = []
-        self._headers: list[re.Match[bytes]] = []
+        self._header_texts: list[tuple[bytes, int]] = []
+        """Texts, and how many of their header lines the layout is learned from."""
+        self._headers_to_learn = HEADERS_TO_LEARN_FROM
         # Most field lines occur again in other records: what they mean is cached.
         self._seen: dict[bytes, tuple[str, Any]] = {}
         self.before_error: list[RawRecord] = []
@@ -180,7 +183,10 @@ class LineParser:
     @property
     def layout(self) -> Layout:
         """The layout of the text parsed so far."""
-        return learn_layout([self.styles[name] for name in self._order], self._headers)
+        headers = chain.from_iterable(
+            islice(HEADER_LINES.finditer(text), count) for text, count in self._header_texts
+        )
+        return learn_layout([self.styles[name] for name in self._order], headers)
 
     def parse(self, lines: Sequence[bytes], *, is_partial: bool = False) -> list[RawRecord]:
         """
@@ -256,20 +262,14 @@ class LineParser:
         self.names_before = names
         return [record]
 
-    def learn(self, styles: Iterable[FieldStyle], headers: Iterable[re.Match[bytes]]) -> None:
-        """Learn the layout from records that were parsed otherwise."""
+    def learn(self, styles: Iterable[FieldStyle], text: bytes = b"", count: int = 0) -> None:
+        """Learn the layout from the styles and the text of records that were parsed otherwise."""
         previous = None
         for style in styles:
             if style.name not in self.styles:
                 self._learn_style(style, previous)
             previous = style.name
-        for header in headers:
-            self._learn_header(header)
-
-    @property
-    def wants_headers(self) -> int:
-        """How many more header lines the layout is learned from."""
-        return HEADERS_TO_LEARN_FROM - len(self._headers)
+        self._learn_headers(text, count)
 
     def _end_record(self) -> list[RawRecord]:
         record = self._record
@@ -312,13 +312,16 @@ class LineParser:
                 f"before it; parse_{self.file.name}_all reads several"
             )
         self.previous_start = record.start
-        self._learn_header(header)
+        self._learn_headers(self._line, 1)
         self._has_records = True
         return record
 
-    def _learn_header(self, header: re.Match[bytes]) -> None:
-        if self.wants_headers > 0:
-            self._headers.append(header)
+    def _learn_headers(self, text: bytes, count: int) -> None:
+        """Learn from the header lines of a text when the layout is requested, not before."""
+        count = min(count, self._headers_to_learn)
+        if count:
+            self._header_texts.append((text, count))
+            self._headers_to_learn -= count
 
     def _add(self, record: RawRecord, field: re.Match[bytes]) -> None:
         name = field[1].decode()

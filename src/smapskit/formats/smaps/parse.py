@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from itertools import chain, pairwise
 
 from smapskit.errors import ParseError
 from smapskit.formats.smaps.chunks import CHUNK_SIZE
 from smapskit.formats.smaps.files import MAPS, ROLLUP, SMAPS, ProcFile
-from smapskit.formats.smaps.grammar import HEADER_PATTERN, ROLLUP_NAME
+from smapskit.formats.smaps.grammar import HEADER_LINES, ROLLUP_NAME
 from smapskit.formats.smaps.lines import LineParser
 from smapskit.formats.smaps.pasted import Pasted, parse_pasted
 from smapskit.formats.smaps.processes import Expected, process_starts
 from smapskit.formats.smaps.reader import ColumnReader
-from smapskit.model.mapping import Mapping, Rollup, build_mappings
+from smapskit.formats.smaps.uniform import Template
+from smapskit.model.columns import Columns
+from smapskit.model.mapping import Mapping, Rollup, build_mappings, to_columns
 from smapskit.model.snapshot import Snapshot
 from smapskit.text import decode, encode_lines
-
-_HEADERS = re.compile(rb"^" + HEADER_PATTERN + rb"$", re.MULTILINE)
 
 
 def parse_smaps(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
@@ -53,6 +52,45 @@ def parse_smaps_all(
         One snapshot per process, at least one.
     """
     return _parse_all(text, SMAPS, source, strict=strict)
+
+
+def parse_columns_all(
+    text: str | bytes,
+    *,
+    source: str | None = None,
+    strict: bool = True,
+    template: Template | None = None,
+) -> tuple[list[list[Columns]], Template | None]:
+    """
+    Parse smaps texts as `parse_smaps_all` does, into columns.
+
+    Args:
+        text: as in `parse_smaps`.
+        source: as in `parse_smaps`.
+        strict: as in `parse_smaps`.
+        template: that of another text, which is tried first.
+
+    Returns:
+        The columns of each process, and the template of the text if there is one.
+    """
+    found = template
+
+    def parse(pasted: Pasted, is_strict: bool) -> list[Columns] | None:
+        nonlocal found
+        reader = ColumnReader(SMAPS, source, strict=is_strict, template=template)
+        parts = list(reader.columns([pasted.data]))
+        found = reader.template
+        starts, ends = (
+            list(chain.from_iterable(getattr(columns, name) for columns in parts))
+            for name in ("start", "end")
+        )
+        return None if pasted.starts or any(process_starts(starts, ends)) else parts
+
+    parts = parse_pasted(text, SMAPS, source, parse, strict=strict)
+    if parts is not None:
+        return [parts], found
+    snapshots = parse_smaps_all(text, source=source, strict=strict)
+    return [[to_columns(snapshot.mappings)] for snapshot in snapshots], found
 
 
 def parse_maps(text: str | bytes, *, source: str | None = None, strict: bool = True) -> Snapshot:
@@ -219,7 +257,7 @@ def _parse_listings(
     if not pasted.starts and not any(process_starts(starts, ends)):
         return [snapshot]
     # Each process again on its own: the order of fields, units and notes may differ.
-    headers = list(_HEADERS.finditer(data))
+    headers = list(HEADER_LINES.finditer(data))
     starts, ends = ([int(header[group], 16) for header in headers] for group in (1, 2))
     begins = {headers[row].start() for row in process_starts(starts, ends)}
     places = [0, *sorted(begins.union(pasted.starts)), len(data)]

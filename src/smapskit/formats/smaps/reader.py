@@ -39,6 +39,7 @@ class ColumnReader:
         expected: Expected = Expected.ANY,
         first_line: int = 1,
         names_before: Sequence[str] = (),
+        template: Template | None = None,
     ) -> None:
         """
         Prepare to read one text.
@@ -51,6 +52,7 @@ class ColumnReader:
             first_line: the number of its first line in errors.
             names_before: the fields of the record before it, which tell whether the first
                 record is truncated.
+            template: that of another text, which is tried first.
         """
         self._lines = LineParser(
             file,
@@ -60,7 +62,8 @@ class ColumnReader:
             first_line=first_line,
             names_before=names_before,
         )
-        self._template: Template | None = None
+        self._template = template
+        self._is_learned = template is None
         self._chunks_to_wait = 0
         self._failures = 0
         self._is_empty = True
@@ -80,6 +83,11 @@ class ColumnReader:
     def layout(self) -> Layout:
         """How the text read so far is laid out."""
         return self._lines.layout
+
+    @property
+    def template(self) -> Template | None:
+        """What the records read last have in common; None where they were irregular."""
+        return self._template
 
     @property
     def last_names(self) -> list[str]:
@@ -128,11 +136,14 @@ class ColumnReader:
             self._chunks_to_wait -= 1
             return None
         template = self._template
-        if template is None:
+        columns = None if template is None else template.parse(chunk)
+        if template is None or (columns is None and not self._is_learned):
+            self._is_learned = True
             template = Template.learn(chunk, self._lines.file, self._lines.styles)
             if template is not None and not self._is_usable(template):
+                self._template = None
                 return None  # the line parser reports it, if it is an error
-        columns = None if template is None else template.parse(chunk)
+            columns = None if template is None else template.parse(chunk)
         if columns is not None and self._lines.expected is Expected.ONE:
             previous = self._lines.previous_start
             if any(process_starts([previous, *columns.start], [previous, *columns.end])):
@@ -144,7 +155,7 @@ class ColumnReader:
             self._template = None
             return None
         self._template, self._failures = template, 0
-        self._lines.learn(template.styles, template.headers(chunk, self._lines.wants_headers))
+        self._lines.learn(template.styles, chunk, len(columns))
         return columns
 
     def _is_usable(self, template: Template) -> bool:

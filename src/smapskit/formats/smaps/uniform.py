@@ -10,8 +10,8 @@ too many are, or one has other fields, the chunk is not uniform.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from itertools import islice, repeat
+from collections.abc import Mapping
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 from smapskit.errors import ParseError
@@ -40,7 +40,6 @@ _WIDTH: Final = 8
 """Characters of a number: the kernel's column."""
 _MAX_IRREGULAR: Final = 1 / 16
 """Share of records that may be parsed line by line before the whole chunk is."""
-_HEADERS = re.compile(rb"^" + HEADER_PATTERN + rb"$", re.MULTILINE)
 
 
 class Template:
@@ -99,10 +98,6 @@ class Template:
             if (before.is_numeric, before.suffix) != (style.is_numeric, style.suffix):
                 return None  # an unknown field with another unit than before is text
         return cls(file, styles)
-
-    def headers(self, chunk: bytes, count: int) -> Iterator[re.Match[bytes]]:
-        """Return the first header lines of a chunk."""
-        return islice(_HEADERS.finditer(chunk), count)
 
     def parse(self, chunk: bytes) -> Columns | None:
         """Parse whole records; None where they must be parsed line by line."""
@@ -177,7 +172,7 @@ class Template:
     def _parse_irregular(self, text: bytes) -> RawRecord | None:
         """Parse one record line by line; None if it has other fields than the template."""
         parser = LineParser(self._file)
-        parser.learn(self.styles, ())
+        parser.learn(self.styles)
         record = _parse_single(text.split(b"\n")[:-1], parser)
         if record is None or list(record.fields) != self.field_names:
             return None
