@@ -350,4 +350,4 @@ def test_the_man_page_has_every_option() -> None:
     words = set(page.replace("\\-", "-").replace(",", " ").split())
     for parser in build_parsers().values():
         missing = {name for each in arguments(parser) for name in each.names} - words
-        assert not missing, "sphinx-build -b man docs share/man/man1 makes it anew"
+        assert not missing, "CONTRIBUTING says how to make it again"
