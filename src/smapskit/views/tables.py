@@ -166,7 +166,7 @@ def format_difference(difference: Difference, style: TableStyle = PLAIN) -> str:
             [
                 change.kind.value,
                 *(style.change(change.deltas.get(name, 0)) for name in names),
-                f"{mapping.start:016x}",
+                f"{mapping.start:012x}",
                 _perms(change),
                 label(mapping.pathname),
             ]
