@@ -72,6 +72,32 @@ def test_tables_fit_the_window(capture: Path, columns: int) -> None:
         assert CSI in "".join(lines)
 
 
+@pytest.mark.live
+@pytest.mark.parametrize("columns", [80, 120])
+def test_tables_of_a_process_fit_the_window(tmp_path: Path, columns: int) -> None:
+    file = tmp_path / ("とても長い名前" * 8 + ".dat")
+    file.write_bytes(b"x" * 40960)
+    code = (
+        "import mmap, sys\n"
+        "with open(sys.argv[1], 'rb') as file:\n"
+        "    mapped = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)\n"
+        "print(mapped[::4096], flush=True); sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    program = [sys.executable, "-c", code, str(file)]
+    with subprocess.Popen(program, stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for words in (["pages"], ["--by", "pathname"]):
+            lines = on_a_terminal([*words, str(process.pid)], columns).splitlines()
+            assert max(map(columns_of, lines)) <= columns, words
+            first, *rows = lines
+            assert first.startswith(f"{process.pid}: ")
+            (row,) = [line for line in rows if line.endswith(".dat")]
+            assert "..." in row
+        process.kill()
+
+
 def test_a_pipe_gets_everything_without_colour(capture: Path) -> None:
     command = [sys.executable, "-m", "smapskit", "--by", "pathname", str(capture)]
     variables = os.environ | {"COLUMNS": "40", "PYTHONUTF8": "1"}

@@ -23,7 +23,7 @@ _smapskit_files() {
 }
 _smapskit() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
-    local command=${COMP_WORDS[1]} word words= pids= files= i
+    local command=${COMP_WORDS[1]} word words='' pids='' files='' i
     COMPREPLY=()
     # Bash splits --by=kind in three words.
     if [[ $cur == = ]]; then

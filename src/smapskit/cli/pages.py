@@ -126,7 +126,8 @@ def _measure(pid: int, duration: float, style: TableStyle) -> None:
     print_message(WARNING)
     found = working_set(pid, duration)
     snapshot = found.snapshot
-    sys.stdout.write(process_line(snapshot.pid or 0, snapshot.command or "") + "\n")
+    first = process_line(snapshot.pid or 0, snapshot.command or "")
+    sys.stdout.write(style.name(first, 0) + "\n")
     sys.stdout.write(page_tables.format_working_set(found, style))
     for note in found.notes:
         if note != WARNING:
@@ -152,7 +153,8 @@ def _print_tables(
 ) -> None:
     characters = page_tables.BLOCKS if _can_print(page_tables.BLOCKS) else page_tables.ASCII
     for pages in processes:
-        sys.stdout.write(process_line(pages.pid or 0, pages.command or "") + "\n")
+        first = process_line(pages.pid or 0, pages.command or "")
+        sys.stdout.write(style.name(first, 0) + "\n")
         sys.stdout.write(page_tables.format_pages(pages, width, characters, style))
     if files:
         sys.stdout.write(page_tables.format_residencies(files, width, characters, style))

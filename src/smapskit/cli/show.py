@@ -111,7 +111,9 @@ def _texts(
 def _groups(snapshot: Snapshot, by: GroupName, style: TableStyle) -> str:
     from smapskit.views.tables import format_groups  # noqa: PLC0415
 
-    first = "" if snapshot.pid is None else process_line(snapshot.pid, snapshot.command) + "\n"
+    first = ""
+    if snapshot.pid is not None:
+        first = style.name(process_line(snapshot.pid, snapshot.command), 0) + "\n"
     return first + format_groups(snapshot.group_by(by), snapshot.totals(), by, style)
 
 

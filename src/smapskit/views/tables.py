@@ -173,7 +173,7 @@ def format_difference(difference: Difference, style: TableStyle = PLAIN) -> str:
             [
                 change.kind.value,
                 *(style.change(change.deltas.get(name, 0)) for name in names),
-                f"{mapping.start:016x}",
+                f"{mapping.start:012x}",
                 _perms(change),
                 label(mapping.pathname),
             ]
@@ -229,10 +229,8 @@ def with_separator(rows: list[list[str]], style: TableStyle, *, at_least: int) -
 
 
 def _widths(rows: list[list[str]], at_least: int = 0) -> list[int]:
-    return [
-        max(at_least, *(display_width(row[column]) for row in rows))
-        for column in range(len(rows[0]) - 1)
-    ]
+    columns_of_cells = list(zip(*rows, strict=True))[:-1]
+    return [max(at_least, *map(display_width, cells)) for cells in columns_of_cells]
 
 
 def table_lines(
@@ -266,6 +264,9 @@ def table_lines(
         padded.append(style.name(last, used))
         if number in bold:
             yield style.paint(" ".join(padded).rstrip(), "bold")
+            continue
+        if not style.colour:
+            yield " ".join(padded).rstrip()
             continue
         painted = [
             style.paint(text, colour) if (colour := _colour(cell, signed=signed)) else text
