@@ -26,7 +26,7 @@ from support.paths import TESTS
 import smapskit
 from smapskit import Note, ProcessNotFound, Recording, cli
 from smapskit.cli import system as system_command
-from smapskit.sources import process, procfs, system
+from smapskit.sources import process, procfs, scan, system
 from smapskit.sources.readahead import read_ahead
 from smapskit.sources.recording import Sample
 
@@ -503,13 +503,19 @@ class TestErrors:
             "smapskit: 2 more could not be read (Too many open files)",
         } <= set(printed.err.splitlines())
 
+    @pytest.mark.parametrize("words", [["--all"], ["--all", "--csv"]], ids=" ".join)
     def test_all_prints_a_reason_once_for_all_its_processes(
-        self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+        self,
+        words: list[str],
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         unreadable = {pid: f"not permitted to read the smaps of process {pid}" for pid in (7, 77)}
         found = system.SystemUsage((), {}, unreadable)
         monkeypatch.setattr(system_command, "read_system", lambda *_, **__: found)
-        assert cli.main(["--all"]) == 0
+        sums = scan.SystemSums([], {}, unreadable)
+        monkeypatch.setattr(scan, "read_system_sums", lambda *_, **__: sums)
+        assert cli.main(words) == 0
         expected = "2 more could not be read (not permitted to read the smaps of process PID)"
         assert capsys.readouterr().err == f"smapskit: {expected}\n"
 
