@@ -20,6 +20,7 @@ from smapskit.cli.common import (
     print_error,
     print_message,
     seconds,
+    share,
 )
 from smapskit.errors import SmapskitError
 from smapskit.model.condition import Condition
@@ -222,7 +223,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--budget",
-        type=_share,
+        type=share,
         metavar="PART",
         help="at most this part of the time goes into reading, such as 1%% or 0.01: samples in "
         "between are read from /proc/PID/status; with --by there are fewer samples",
@@ -257,17 +258,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="with --pages: only mappings with this pathname or last component",
     )
     return parser
-
-
-def _share(text: str) -> float:
-    """Accept a part of the time: 1% or 0.01."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a part such as 1% or 0.01, got {text[:20]!a}")
-    return value
 
 
 def _condition(text: str) -> Condition:

@@ -1,0 +1,167 @@
+"""
+A chart of memory over time made of block elements, eighths of a cell high.
+
+Each column is a stack: PSS, the rest of RSS, and swap on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Final, Literal, NamedTuple
+
+from smapskit.views.cells import with_unit
+from smapskit.watch.history import Point, merge
+
+Part = Literal["pss", "shared", "rss", "swap", ""]
+"""
+A part of a column: PSS, RSS above PSS, RSS where PSS is not known, swap; "" for nothing.
+"""
+_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+_STEPS: Final = 8
+"""Steps of a cell."""
+_MAX_GAP: Final = 2.5
+"""A column without a sample repeats the last one for this many times the usual distance."""
+_NICE: Final = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80)
+_MINUTE: Final = 60
+
+
+class Cell(NamedTuple):
+    """A character, the part that it draws, and the part behind it."""
+
+    character: str
+    part: Part
+    behind: Part
+
+
+class Window(NamedTuple):
+    """The time that a chart shows, in seconds."""
+
+    begin: float
+    end: float
+
+    def column(self, seconds: float, width: int) -> int | None:
+        """Return the column of a time; None if it is outside."""
+        if not self.begin <= seconds <= self.end:
+            return None
+        span = self.end - self.begin
+        return (
+            width - 1 if span == 0 else min(width - 1, int((seconds - self.begin) / span * width))
+        )
+
+
+def window_of(points: Sequence[Point], width: int, interval: float, *, is_recent: bool) -> Window:
+    """
+    Return the time to show.
+
+    Args:
+        points: not empty.
+        width: of the chart in columns.
+        interval: seconds between two samples.
+        is_recent: one interval per column, up to the last point; otherwise all points.
+    """
+    first, last = points[0].seconds, points[-1].seconds
+    if is_recent:
+        return Window(last - (width - 1) * interval, last)
+    return Window(min(first, last - (width - 1) * interval), last)
+
+
+def columns_of(points: Iterable[Point], window: Window, width: int) -> list[Point | None]:
+    """Return the point that each column shows: the largest values in its part of the time."""
+    shown: list[list[Point]] = [[] for _ in range(width)]
+    inside = [point for point in points if window.begin <= point.seconds <= window.end]
+    for point in inside:
+        column = window.column(point.seconds, width)
+        if column is not None:
+            shown[column].append(point)
+    gaps = [b.seconds - a.seconds for a, b in pairwise(inside)]
+    reach = _MAX_GAP * max(median(gaps) if gaps else 0.0, (window.end - window.begin) / width)
+    columns: list[Point | None] = []
+    last: Point | None = None
+    for position, found in enumerate(shown):
+        end = window.begin + (position + 1) * (window.end - window.begin) / width
+        if found:
+            last = merge(found)
+        is_near = last is not None and end - last.seconds <= reach
+        columns.append(last if is_near else None)
+    return columns
+
+
+def top_of(columns: Iterable[Point | None]) -> int:
+    """Return a round number of kB that is not below any column."""
+    most = max((sum(size for _, size in stack(each)) for each in columns), default=0)
+    unit = 1
+    while unit * _NICE[-1] < most:
+        if unit * 1024 > most:  # 80 to 1,023 of a unit
+            return next((unit * n for n in range(100, 1001, 100) if unit * n >= most), unit * 1024)
+        unit *= 1024
+    return int(next(unit * nice for nice in _NICE if unit * nice >= max(most, 1)))
+
+
+def stack(point: Point | None) -> list[tuple[Part, int]]:
+    """Return the parts of a column from below, in kB."""
+    if point is None:
+        return []
+    rss, pss, swap = point.values
+    parts: list[tuple[Part, int]] = []
+    if rss is not None and pss is not None:
+        parts += [("pss", min(pss, rss)), ("shared", max(rss - pss, 0))]
+    elif rss is not None:
+        parts.append(("rss", rss))
+    if swap is not None:
+        parts.append(("swap", swap))
+    return parts
+
+
+def draw(columns: Sequence[Point | None], height: int, top: int) -> list[list[Cell]]:
+    """
+    Return the cells of each row, from the top.
+
+    Args:
+        columns: what each column shows.
+        height: in rows.
+        top: the kB at the upper edge.
+    """
+    drawn = [_draw_column(stack(point), height, top) for point in columns]
+    return [[column[row] for column in drawn] for row in range(height)]
+
+
+def _draw_column(parts: Sequence[tuple[Part, int]], height: int, top: int) -> list[Cell]:
+    """Return the cells of a column from the top."""
+    steps: list[Part] = []
+    total = 0
+    for part, size in parts:
+        total += size
+        end = round(total / top * height * _STEPS)
+        steps += [part] * (end - len(steps))
+    steps += [""] * (height * _STEPS - len(steps))
+    cells = [_cell(steps[at : at + _STEPS]) for at in range(0, height * _STEPS, _STEPS)]
+    return cells[::-1]
+
+
+def _cell(steps: Sequence[Part]) -> Cell:
+    """Return the cell for the parts of its eighths, from below; it can show two of them."""
+    lowest = steps[0]
+    eighths = next((at for at, part in enumerate(steps) if part != lowest), _STEPS)
+    if eighths == _STEPS:
+        return Cell(_EIGHTHS[_STEPS] if lowest else " ", lowest, "")
+    above = steps[eighths:]
+    return Cell(_EIGHTHS[eighths], lowest, max(set(above), key=above.count))
+
+
+def scale(height: int, top: int) -> list[str]:
+    """Return the label of each row, from the top; "" for none."""
+    labels = [""] * height
+    labels[height // 2] = with_unit(round(top * (height - height // 2) / height))
+    labels[0] = with_unit(top)
+    return labels
+
+
+def duration(seconds: float) -> str:
+    """Return a time such as 0:05, 12:34 or 1:02:03."""
+    whole = int(seconds)
+    hours, minutes = whole // _MINUTE**2, whole // _MINUTE % _MINUTE
+    if hours:
+        return f"{hours}:{minutes:02}:{whole % _MINUTE:02}"
+    return f"{minutes}:{whole % _MINUTE:02}"

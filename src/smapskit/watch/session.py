@@ -1,0 +1,105 @@
+"""What is shown of a process: the last sample, what grew since when, and what happened."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+from smapskit.watch.growth import Order, Row, growth, matches
+from smapskit.watch.history import History
+from smapskit.watch.samples import Values, WatchSample
+
+_MAX_EVENTS: Final = 200
+
+
+class Session:
+    """
+    Samples of one process, one after another. Memory is bounded: three samples are kept whole.
+
+    Attributes:
+        history: the values of all samples.
+        latest: the last sample.
+        listed: the last sample with groups, of which `rows` are.
+        base: the sample since which growth is counted.
+        base_name: what happened then: "start", "mark" or "exec".
+        events: seconds and text of what happened.
+        end: why there are no more samples; None while there may be.
+    """
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.latest: WatchSample | None = None
+        self.listed: WatchSample | None = None
+        self.base: WatchSample | None = None
+        self.base_name = "start"
+        self.events: deque[tuple[float, str]] = deque(maxlen=_MAX_EVENTS)
+        self.end: str | None = None
+        self._start: WatchSample | None = None
+        self._start_name = "start"
+        self._rows: tuple[WatchSample, WatchSample, str, list[Row]] | None = None
+        """The last result of `growth`, and its arguments."""
+
+    def add(self, sample: WatchSample) -> None:
+        """Add the next sample. After exec, growth restarts."""
+        self.latest = sample
+        self.history.add(sample.seconds, sample.values)
+        if sample.event:
+            self.events.append((sample.seconds, sample.event))
+        if sample.is_exec:
+            self.base = self._start = self.listed = None
+            self.base_name = self._start_name = "exec"
+        if sample.has_groups:
+            self.listed = sample
+            self._start = self._start or sample
+            self.base = self.base or sample
+
+    def set_mark(self) -> None:
+        """Count growth since the last sample with groups."""
+        if self.listed is not None:
+            self.base, self.base_name = self.listed, "mark"
+            self.events.append((self.listed.seconds, "mark"))
+
+    def clear_mark(self) -> None:
+        """Count growth since the first sample again, or since the last exec."""
+        self.base, self.base_name = self._start, self._start_name
+
+    def prepare(self, sample: WatchSample, by: str) -> None:
+        """
+        Compute the rows of a sample that is not yet added.
+
+        A reading thread does this, so that the thread of the screen need not.
+        """
+        if sample.has_groups:
+            base = None if sample.is_exec else self.base
+            self._growth(base or sample, sample, by)
+
+    def rows(self, by: str, order: Order, text: str = "") -> list[Row]:
+        """Return the rows that contain a text, sorted."""
+        if self.base is None or self.listed is None:
+            return []
+        rows = self._growth(self.base, self.listed, by)
+        return order.sort(row for row in rows if not text or matches(row, text))
+
+    def _growth(self, base: WatchSample, sample: WatchSample, by: str) -> list[Row]:
+        known = self._rows
+        if known is not None and known[0] is base and known[1] is sample and known[2] == by:
+            return known[3]
+        rows = growth(base, sample, by)
+        self._rows = base, sample, by, rows
+        return rows
+
+    @property
+    def changes(self) -> Values:
+        """The changes of the watched values since the base."""
+        if self.latest is None or self.base is None:
+            return ()
+        return tuple(
+            None if a is None or b is None else b - a
+            for a, b in zip(self.base.values, self.latest.values, strict=True)
+        )
+
+
+def count(rows: Sequence[Row], noun: str) -> str:
+    """Return a number of rows with its noun."""
+    return f"{len(rows):,} {noun}{'' if len(rows) == 1 else 's'}"
