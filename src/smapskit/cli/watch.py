@@ -131,7 +131,9 @@ def _print_lines(first: WatchSample, rest: Iterator[WatchSample], by: str) -> No
 def _has_terminal() -> bool:
     """Return whether there is a terminal that can show the screen."""
     is_capable = os.environ.get("TERM", "dumb") not in ("", "dumb")
-    return is_capable and sys.stdin.isatty() and sys.stdout.isatty()
+    # textual draws on standard error.
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return is_capable and all(stream.isatty() for stream in streams)
 
 
 def _has_textual() -> bool:

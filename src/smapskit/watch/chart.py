@@ -7,18 +7,20 @@ Each column is a stack: PSS, the rest of RSS, and swap on top.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from statistics import median
 from typing import Final, Literal, NamedTuple
 
 from smapskit.views.cells import with_unit
 from smapskit.watch.history import Point, merge
+from smapskit.watch.session import MARK
 
 Part = Literal["pss", "shared", "rss", "swap", ""]
 """
 A part of a column: PSS, RSS above PSS, RSS where PSS is not known, swap; "" for nothing.
 """
-_EIGHTHS: Final = " ▁▂▃▄▅▆▇█"
+_EIGHTHS: Final = " ▁▂▃▄▅▆▇"
 _STEPS: Final = 8
 """Steps of a cell."""
 _MAX_GAP: Final = 2.5
@@ -62,9 +64,10 @@ def window_of(points: Sequence[Point], width: int, interval: float, *, is_recent
         is_recent: one interval per column, up to the last point; otherwise all points.
     """
     first, last = points[0].seconds, points[-1].seconds
-    if is_recent:
-        return Window(last - (width - 1) * interval, last)
-    return Window(min(first, last - (width - 1) * interval), last)
+    end = max(last, first + (width - 1) * interval)
+    return (
+        Window(max(first, last - (width - 1) * interval), end) if is_recent else Window(first, end)
+    )
 
 
 def columns_of(points: Iterable[Point], window: Window, width: int) -> list[Point | None]:
@@ -123,11 +126,12 @@ def draw(columns: Sequence[Point | None], height: int, top: int) -> list[list[Ce
         height: in rows.
         top: the kB at the upper edge.
     """
-    drawn = [_draw_column(stack(point), height, top) for point in columns]
+    drawn = [_draw_column(tuple(stack(point)), height, top) for point in columns]
     return [[column[row] for column in drawn] for row in range(height)]
 
 
-def _draw_column(parts: Sequence[tuple[Part, int]], height: int, top: int) -> list[Cell]:
+@lru_cache(maxsize=2048)
+def _draw_column(parts: tuple[tuple[Part, int], ...], height: int, top: int) -> list[Cell]:
     """Return the cells of a column from the top."""
     steps: list[Part] = []
     total = 0
@@ -145,7 +149,7 @@ def _cell(steps: Sequence[Part]) -> Cell:
     lowest = steps[0]
     eighths = next((at for at, part in enumerate(steps) if part != lowest), _STEPS)
     if eighths == _STEPS:
-        return Cell(_EIGHTHS[_STEPS] if lowest else " ", lowest, "")
+        return Cell(" ", "", lowest)
     above = steps[eighths:]
     return Cell(_EIGHTHS[eighths], lowest, max(set(above), key=above.count))
 
@@ -156,6 +160,24 @@ def scale(height: int, top: int) -> list[str]:
     labels[height // 2] = with_unit(round(top * (height - height // 2) / height))
     labels[0] = with_unit(top)
     return labels
+
+
+def axis(window: Window, width: int, events: Iterable[tuple[float, str]]) -> str:
+    """
+    Return the line below a chart: its first and last time, and what happened between.
+
+    A mark is `m`, everything else `!`.
+    """
+    line = ["─"] * width
+    for seconds, text in events:
+        column = window.column(seconds, width)
+        if column is not None:
+            line[column] = "m" if text == MARK else "!"
+    left, right = duration(window.begin), duration(window.end)
+    if len(left) + len(right) < width:
+        line[: len(left)] = left
+        line[width - len(right) :] = right
+    return "".join(line)
 
 
 def duration(seconds: float) -> str:

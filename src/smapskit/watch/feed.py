@@ -68,6 +68,8 @@ class LiveFeed:
             AccessDenied, Unsupported, OSError: as `smapskit.read`, at the first read. After
                 that, an error is the end.
         """
+        import numpy as np  # noqa: F401, PLC0415  twice as fast, for texts of any size
+
         with procfs.ProcessHandle(self.pid) as handle:
             try:
                 yield from self._read_all()

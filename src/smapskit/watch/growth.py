@@ -7,11 +7,13 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from collections.abc import Mapping as MappingOf
 from typing import Any, Final, NamedTuple
 
+from smapskit.model.columns import Cache
 from smapskit.model.diff import Change, ChangeKind, diff
 from smapskit.model.mapping import Mapping
 from smapskit.model.totals import Totals
 from smapskit.views.columns import HEADINGS, label
 from smapskit.watch.samples import (
+    IDENTITY,
     VALUES,
     Identity,
     Listing,
@@ -35,10 +37,16 @@ class Row(NamedTuple):
     values: Values
     changes: Values
     """Since the earlier sample; None where one of the two values is not known."""
-    place: str = ""
-    """Of a mapping: its address and permissions."""
     state: str = ""
     """NEW or REMOVED; "" if it is in both samples."""
+    start: int | None = None
+    """The address of a mapping; None for a group."""
+    perms: str = ""
+
+    @property
+    def place(self) -> str:
+        """The address and the permissions of a mapping; "" for a group."""
+        return "" if self.start is None else f"{self.start:012x} {self.perms}"
 
 
 def growth(before: WatchSample, after: WatchSample, by: str) -> list[Row]:
@@ -81,10 +89,11 @@ def _growth_of_groups(
 def _growth_of_mappings(before: Listing, after: Listing) -> list[Row]:
     old, new = before.rows, after.rows
     # Most mappings have the same range in both samples: records are built for the others only.
+    names = Cache[str, str](label)
     rows = [
-        Row(label(key.pathname), now, _changes(old[key], now), _place(key.start, key.perms))
+        Row(names[key[2]], now, _changes(was, now), "", key[0], key[5])
         for key, now in new.items()
-        if key in old
+        if (was := old.get(key)) is not None
     ]
     rest = diff(_records(old, new), _records(new, old))
     rows += map(_row_of_change, rest.changes)
@@ -103,7 +112,7 @@ def _records(
     """Return records of the mappings that are not among the others, with the watched values."""
     for key, values in rows.items():
         if key not in others:
-            fields: dict[str, Any] = key._asdict() | dict(zip(VALUES, values, strict=True))
+            fields: dict[str, Any] = dict(zip((*IDENTITY, *VALUES), (*key, *values), strict=True))
             yield Mapping(**fields)
 
 
@@ -112,8 +121,8 @@ def _row_of_change(change: Change) -> Row:
     state = {ChangeKind.ADDED: NEW, ChangeKind.REMOVED: REMOVED}.get(kind, "")
     was, now = _sum(change.before), _sum(change.after)
     mapping = change.mapping
-    place = _place(mapping.start, str(mapping.perms))
-    return Row(label(mapping.pathname), now, _changes(was, now), place, state)
+    changes = _changes(was, now)
+    return Row(label(mapping.pathname), now, changes, state, mapping.start, str(mapping.perms))
 
 
 def _sum(mappings: Sequence[Mapping]) -> Values:
@@ -127,11 +136,9 @@ def _sum(mappings: Sequence[Mapping]) -> Values:
 
 
 def _changes(was: Values, now: Values) -> Values:
-    return tuple(None if a is None or b is None else b - a for a, b in zip(was, now, strict=True))
-
-
-def _place(start: int, perms: str) -> str:
-    return f"{start:012x} {perms}"
+    if was == now and None not in now:
+        return _ABSENT
+    return tuple([None if a is None or b is None else b - a for a, b in zip(was, now, strict=True)])
 
 
 # ---- order and filter ---------------------------------------------------------------------
@@ -155,17 +162,17 @@ class Order(NamedTuple):
     def sort(self, rows: Iterable[Row]) -> list[Row]:
         """Return the rows in this order; what is not known comes last."""
         if self.value is None:
-            return sorted(rows, key=lambda row: (row.name, row.place))
+            return sorted(rows, key=lambda row: (row.name, row.start or 0))
         value = self.value
 
-        def largest_first(row: Row) -> tuple[float, float, str, str]:
+        def largest_first(row: Row) -> tuple[float, float, int, str]:
             chosen = (row.changes if self.is_change else row.values)[value]
             size = row.values[0]
             return (
                 math.inf if chosen is None else -chosen,
                 math.inf if size is None else -size,
+                row.start or 0,
                 row.name,
-                row.place,
             )
 
         return sorted(rows, key=largest_first)

@@ -2,47 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 
 class Key(NamedTuple):
-    """A key, or several with the same effect."""
+    """A key, or several that belong together."""
 
-    keys: str
-    """Their names in textual, separated by commas."""
     shown: str
     """As a person writes them."""
-    action: str
-    short: str
-    """For the last line of the screen; "" where it is not shown there."""
     meaning: str
-    """For the list of keys."""
+    actions: Mapping[str, str]
+    """The action of each key, by its name in textual; names with one action are a list."""
+    short: str = ""
+    """For the last line of the screen; "" where it is not shown there."""
 
 
 KEYS: Final = (
-    Key("m", "m", "mark", "mark", "count growth since now"),
-    Key("M", "M", "unmark", "", "count growth since the start again, or since the last exec"),
-    Key("b", "b", "group", "by", "group by kind, mapping, backing, pathname, sharing, perms"),
-    Key("o", "o", "order(1)", "order", "sort by the next column, or by name"),
-    Key("O", "O", "order(-1)", "", "sort by the column before"),
-    Key("slash", "/", "filter", "filter", "show only rows that contain a text"),
-    Key("space,p", "space, p", "pause", "pause", "stop reading, or continue"),
-    Key("e", "e", "explain", "explain", "what is unusual, and what to do"),
-    Key("s", "s", "save", "save", "save the mappings as a capture in the current folder"),
-    Key("z", "z", "zoom", "zoom", "the chart shows all samples, or the last ones"),
-    Key("up", "up", "scroll(-1)", "", "one row up"),
-    Key("down", "down", "scroll(1)", "", "one row down"),
-    Key("pageup", "page up", "page(-1)", "", "one page up"),
-    Key("pagedown", "page down", "page(1)", "", "one page down"),
-    Key("left", "left", "seek(-1)", "", "of a recording: one sample back"),
-    Key("right", "right", "seek(1)", "", "of a recording: one sample forward"),
-    Key("left_square_bracket", "[", "jump(-1)", "", "of a recording: a tenth back"),
-    Key("right_square_bracket", "]", "jump(1)", "", "of a recording: a tenth forward"),
-    Key("home", "home", "ends(0)", "", "of a recording: to the first sample"),
-    Key("end", "end", "ends(1)", "", "of a recording: to the last sample"),
-    Key("plus", "+", "speed(1)", "", "of a recording: faster"),
-    Key("minus", "-", "speed(-1)", "", "of a recording: slower"),
-    Key("escape", "escape", "unfilter", "", "remove the filter, or close a list"),
-    Key("question_mark,h", "?, h", "keys", "keys", "list all keys"),
-    Key("q", "q", "quit", "quit", "end the program; also ctrl+c"),
+    Key("m", "count growth since now", {"m": "mark"}, "mark"),
+    Key("M", "count growth since the start again, or since the last exec", {"M": "unmark"}),
+    Key("b", "group by kind, mapping, backing, pathname, sharing, perms", {"b": "group"}, "by"),
+    Key(
+        "o, O",
+        "sort by the next column, or the one before",
+        {"o": "order(1)", "O": "order(-1)"},
+        "order",
+    ),
+    Key("/", "show only rows that contain a text", {"slash": "filter"}, "filter"),
+    Key("escape", "remove the filter, or close a list", {"escape": "unfilter"}),
+    Key("p, space", "stop reading, or continue", {"p,space": "pause"}, "pause"),
+    Key("e", "what is unusual, and what to do", {"e": "explain"}, "explain"),
+    Key("s", "save the mappings as a capture in the current folder", {"s": "save"}, "save"),
+    Key("z", "the chart shows all samples, or the last ones", {"z": "zoom"}),
+    Key("up, down", "one row up or down", {"up": "scroll(-1)", "down": "scroll(1)"}),
+    Key("page up, page down", "one page", {"pageup": "page(-1)", "pagedown": "page(1)"}),
+    Key("left, right", "of a recording: one sample", {"left": "seek(-1)", "right": "seek(1)"}),
+    Key(
+        "[, ]",
+        "of a recording: a tenth",
+        {"left_square_bracket": "jump(-1)", "right_square_bracket": "jump(1)"},
+    ),
+    Key("home, end", "of a recording: its ends", {"home": "ends(0)", "end": "ends(1)"}),
+    Key("+, -", "of a recording: faster, slower", {"plus": "speed(1)", "minus": "speed(-1)"}),
+    Key("?, h", "list all keys", {"question_mark,h": "keys"}, "keys"),
+    Key("q", "end the program; also ctrl+c", {"q": "quit"}, "quit"),
 )

@@ -6,13 +6,13 @@ from collections.abc import Hashable
 from collections.abc import Mapping as MappingOf
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import attrs
 
 from smapskit.formats.smaps.layout import Layout
 from smapskit.model.columns import Columns
-from smapskit.model.mapping import build_mappings
+from smapskit.model.mapping import COUNTERS, build_mappings
 from smapskit.model.snapshot import Snapshot
 from smapskit.model.totals import GroupName, Totals, group_columns
 
@@ -22,15 +22,9 @@ Values = tuple[int | None, ...]
 """One value for each of VALUES; None where the source does not report it."""
 
 
-class Identity(NamedTuple):
-    """What the same mapping has in two samples."""
-
-    start: int
-    end: int
-    pathname: str
-    device: str | None
-    inode: int | None
-    perms: str
+Identity = tuple[int, int, str, str | None, int | None, str]
+"""What the same mapping has in two samples: start, end, pathname, device, inode, permissions."""
+IDENTITY: Final = ("start", "end", "pathname", "device", "inode", "perms")
 
 
 @attrs.frozen(eq=False)
@@ -46,41 +40,42 @@ class Listing:
 
     @cached_property
     def totals(self) -> Totals:
-        """The sums over all mappings."""
-        return group_columns(self.parts)[""]
+        """The sums of the watched values over all mappings."""
+        return group_columns(self._watched)[""]
 
     def groups(self, by: str) -> MappingOf[Any, Totals]:
         """Return the sums of each group, by one of the names that `group_by` accepts."""
         if by not in self._groups:
-            self._groups[by] = group_columns(self.parts, cast("GroupName", by))
+            self._groups[by] = group_columns(self._watched, cast("GroupName", by))
         return self._groups[by]
 
     @cached_property
     def rows(self) -> dict[Identity, Values]:
         """The watched values of each mapping."""
         found: dict[Identity, Values] = {}
-        for part in self.parts:
-            columns = (part.start, part.end, part.pathname, part.device, part.inode, part.perms)
-            keys = map(Identity._make, zip(*columns, strict=True))
-            found.update(zip(keys, zip(*map(_values_of(part), VALUES), strict=True), strict=True))
+        for part in self._watched:
+            values, _ = part.lists()
+            unknown = [None] * len(part)
+            keys = zip(*(getattr(part, name) for name in IDENTITY), strict=True)
+            columns = (values.get(name, unknown) for name in VALUES)
+            found.update(zip(keys, zip(*columns, strict=True), strict=True))
         return found
+
+    @cached_property
+    def _watched(self) -> list[Columns]:
+        """The mappings without the counters that are not watched: summing all takes 7 times."""
+        others = {*COUNTERS} - {*VALUES}
+        return [
+            attrs.evolve(
+                part, values={n: v for n, v in part.values.items() if n not in others}, extra={}
+            )
+            for part in self.parts
+        ]
 
     def snapshot(self, pid: int | None, command: str, time: datetime) -> Snapshot:
         """Return the mappings as records."""
         mappings = tuple(mapping for part in self.parts for mapping in build_mappings(part))
         return Snapshot(mappings, pid, command, time, layout=self.layout)
-
-
-def _values_of(part: Columns) -> Any:
-    """Return a function from the name of a value to its list."""
-
-    def column(name: str) -> list[int | None]:
-        values: Any = part.values.get(name)
-        if values is None:
-            return [None] * len(part)
-        return values if isinstance(values, list) else values.tolist()
-
-    return column
 
 
 @attrs.frozen(eq=False)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.geometry import Region
 from textual.message import Message
 from textual.screen import ModalScreen
 from textual.strip import Strip
@@ -30,7 +31,7 @@ from smapskit.views.cells import TableStyle, cut_middle, pad
 from smapskit.views.columns import HEADINGS
 from smapskit.watch import chart
 from smapskit.watch.feed import Replay
-from smapskit.watch.growth import NEW, ORDERS, REMOVED, Row
+from smapskit.watch.growth import NEW, ORDERS, REMOVED, Order, Row
 from smapskit.watch.keys import KEYS
 from smapskit.watch.samples import VALUES, WatchSample
 from smapskit.watch.session import Session
@@ -47,6 +48,7 @@ GROUPINGS: Final = (
 SPEEDS: Final = (0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600)
 """Seconds of a recording per second."""
 _SIZES = TableStyle(human=True)
+_DIM: Final = Style(dim=True)
 _CELL = 7
 _MIN_NAME = 24
 _AXIS = 6
@@ -80,83 +82,81 @@ class Feed(Protocol):
         """End the samples before the next read."""
 
 
-class Chart(Widget):
-    """Memory over time."""
+Line = list[Segment]
 
-    def __init__(self, session: Session, interval: float) -> None:
-        super().__init__()
-        self.is_recent = True
-        self._session = session
-        self._interval = interval
-        self._lines: list[Strip] = []
 
-    def redraw(self, session: Session) -> None:
-        """Draw the samples of a session."""
-        self._session = session
-        self._lines = []
-        self.refresh()
+class Lines(Widget):
+    """Draws lines without markup; of the lines that are shown next, only the changed ones."""
+
+    class Resized(Message):
+        """A widget has another size: its lines have to be computed again."""
+
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002  the name in textual
+        super().__init__(id=id)
+        self._lines: list[Line] = []
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show these lines; those after them are blank."""
+        before, self._lines = self._lines, list(lines)
+        pairs = zip_longest(before, self._lines)
+        changed = [at for at, (old, new) in enumerate(pairs) if old != new]
+        if changed:
+            self.refresh(*(Region(0, at, self.size.width, 1) for at in changed))
 
     def render_line(self, y: int) -> Strip:
-        """Return one line: of the chart, or the axis below it."""
-        if not self._lines or len(self._lines) != self.size.height:
-            self._lines = list(self._draw(self.size.width - _AXIS - 1, self.size.height - 1))
-        return self._lines[y] if y < len(self._lines) else Strip.blank(self.size.width)
-
-    def _draw(self, width: int, height: int) -> Iterator[Strip]:
-        history = self._session.history
-        points = list(history.recent if self.is_recent else history.whole)
-        if not points or width < 1 or height < 1:
-            return
-        window = chart.window_of(points, width, self._interval, is_recent=self.is_recent)
-        columns = chart.columns_of(points, window, width)
-        top = chart.top_of(columns)
-        label = Style(dim=True)
-        cells = chart.draw(columns, height, top)
-        for name, row in zip(chart.scale(height, top), cells, strict=True):
-            segments = [Segment(f"{pad(name, _AXIS)} ", label)]
-            segments += [Segment(cell.character, _style(cell)) for cell in row]
-            yield Strip(segments).simplify()
-        yield self._axis(window, width)
-
-    def _axis(self, window: chart.Window, width: int) -> Strip:
-        left = chart.duration(max(window.begin, 0))
-        right = chart.duration(window.end)
-        line = list(left + "─" * (width - len(left) - len(right)) + right)
-        for seconds, text in self._session.events:
-            column = window.column(seconds, width)
-            if column is not None:
-                line[column] = "m" if text == "mark" else "!"
-        return Strip([Segment(" " * (_AXIS + 1)), Segment("".join(line[:width]), Style(dim=True))])
+        """Return a line as wide as the widget."""
+        line = self._lines[y] if y < len(self._lines) else []
+        return Strip(line).adjust_cell_length(self.size.width).apply_style(self.rich_style)
 
     def on_resize(self) -> None:
-        """Draw again."""
-        self._lines = []
+        """Ask for other lines."""
+        self.post_message(self.Resized())
 
 
-def _style(cell: chart.Cell) -> Style:
-    return Style(color=_PARTS.get(cell.part), bgcolor=_PARTS.get(cell.behind))
+class Chart(Lines):
+    """Memory over time."""
+
+    is_recent = True
+
+    def draw(self, session: Session, interval: float) -> None:
+        """Draw the samples of a session, and the axis below them."""
+        width, height = self.size.width - _AXIS - 1, self.size.height - 1
+        points = list(session.history.recent if self.is_recent else session.history.whole)
+        if not points or width < 1 or height < 1:
+            return
+        window = chart.window_of(points, width, interval, is_recent=self.is_recent)
+        columns = chart.columns_of(points, window, width)
+        top = chart.top_of(columns)
+        lines = []
+        cells = chart.draw(columns, height, top)
+        for label, row in zip(chart.scale(height, top), cells, strict=True):
+            line = [Segment(f"{pad(label, _AXIS)} ", _DIM)]
+            for (part, behind), run in groupby(row, lambda cell: cell[1:]):
+                text = "".join(cell.character for cell in run)
+                line.append(
+                    Segment(text, Style(color=_PARTS.get(part), bgcolor=_PARTS.get(behind)))
+                )
+            lines.append(line)
+        axis = chart.axis(window, width, session.events)
+        self.show([*lines, [Segment(" " * (_AXIS + 1)), Segment(axis, _DIM)]])
 
 
-class Table(Widget):
+class Table(Lines):
     """The rows that grew, of which those that fit are drawn."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.rows: list[Row] = []
         self.first = 0
         """The number of the first visible row."""
-        self._order = ORDERS[0]
-        self._heading = ""
+        self.count = 0
+        """How many rows there are."""
 
-    def show(self, rows: list[Row], order: int, heading: str) -> None:
-        """Show rows; the heading is that of the names."""
-        self.rows, self._order, self._heading = rows, ORDERS[order], heading
-        self.scroll_to_row(self.first)
-
-    def scroll_to_row(self, first: int) -> None:
-        """Make a row the first visible_rows one, if there are enough after it."""
-        self.first = max(0, min(first, len(self.rows) - self.visible_rows))
-        self.refresh()
+    def draw(self, rows: Sequence[Row], order: Order, heading: str) -> None:
+        """Draw rows below a heading line, in which `heading` is that of the names."""
+        self.count = len(rows)
+        self.first = max(0, min(self.first, self.count - self.visible_rows))
+        shown = rows[self.first : self.first + self.visible_rows]
+        self.show([self._heading_line(order, heading), *map(self._row_line, shown)])
 
     @property
     def visible_rows(self) -> int:
@@ -168,52 +168,26 @@ class Table(Widget):
         """How many values there is space for."""
         return max(1, min(len(VALUES), (self.size.width - _MIN_NAME) // (2 * _CELL)))
 
-    def render_line(self, y: int) -> Strip:
-        """Return the heading or a row."""
-        if y == 0:
-            return self._heading_line()
-        number = self.first + y - 1
-        if number >= len(self.rows):
-            return Strip.blank(self.size.width)
-        return self._row_line(self.rows[number])
-
-    def _heading_line(self) -> Strip:
+    def _heading_line(self, order: Order, heading: str) -> Line:
         segments = []
         for value, name in enumerate(VALUES[: self._value_columns]):
             for is_change, text in enumerate((HEADINGS[name], "change")):
-                is_sorted = self._order == (value, bool(is_change))
-                style = Style(bold=True, reverse=is_sorted)
+                style = Style(bold=True, reverse=order == (value, bool(is_change)))
                 segments += [Segment(" "), Segment(pad(text, _CELL - 1), style)]
-        name_style = Style(bold=True, reverse=self._order.value is None)
-        segments += [Segment(" "), Segment(self._heading, name_style)]
-        return Strip(segments)
+        style = Style(bold=True, reverse=order.value is None)
+        return [*segments, Segment(" "), Segment(heading, style)]
 
-    def _row_line(self, row: Row) -> Strip:
+    def _row_line(self, row: Row) -> Line:
         segments = []
         for value, change in list(zip(row.values, row.changes, strict=True))[: self._value_columns]:
-            segments.append(Segment(pad(_SIZES.size(value), _CELL), _dim_if(not value)))
-            text = _change(change)
-            segments.append(Segment(pad(text, _CELL), _change_style(change)))
+            segments.append(Segment(pad(_SIZES.size(value), _CELL), None if value else _DIM))
+            segments.append(Segment(pad(_change(change), _CELL), _change_style(change)))
         room = self.size.width - len(segments) * _CELL - 1
         place = f"{row.place} " if row.place else ""
         suffix = f" ({row.state})" if row.state else ""
         name = cut_middle(row.name, max(room - len(place) - len(suffix), 3))
         style = Style(bold=row.state == NEW, dim=row.state == REMOVED)
-        segments += [Segment(f" {place}", Style(dim=True)), Segment(name, style)]
-        segments.append(Segment(suffix, Style(dim=True)))
-        return Strip(segments)
-
-    def on_resize(self) -> None:
-        """Keep the rows inside."""
-        self.scroll_to_row(self.first)
-
-    def on_mouse_scroll_down(self) -> None:
-        """Scroll."""
-        self.scroll_to_row(self.first + 3)
-
-    def on_mouse_scroll_up(self) -> None:
-        """Scroll."""
-        self.scroll_to_row(self.first - 3)
+        return [*segments, Segment(f" {place}", _DIM), Segment(name, style), Segment(suffix, _DIM)]
 
 
 def _change(kb: int | None) -> str:
@@ -222,12 +196,8 @@ def _change(kb: int | None) -> str:
 
 def _change_style(kb: int | None) -> Style:
     if not kb:
-        return Style(dim=True)
+        return _DIM
     return Style(color="#E0533D" if kb > 0 else "#14AC80")
-
-
-def _dim_if(is_dim: bool) -> Style:
-    return Style(dim=True) if is_dim else Style()
 
 
 class TextScreen(ModalScreen[None]):
@@ -244,7 +214,7 @@ class TextScreen(ModalScreen[None]):
         """Create the widgets."""
         with VerticalScroll() as scroll:
             scroll.border_title = self._title
-            scroll.border_subtitle = "escape closes this"
+            scroll.border_subtitle = "up, down: scroll; escape: close"
             yield Static(Text(self._text))
 
     async def action_dismiss(self, result: None = None) -> None:
@@ -279,8 +249,9 @@ class WatchApp(App[None]):
     """
 
     ENABLE_COMMAND_PALETTE = False
+    AUTO_FOCUS = None
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(Binding(key.keys, key.action, key.short, show=False) for key in KEYS),
+        *(Binding(name, action) for key in KEYS for name, action in key.actions.items()),
         Binding("ctrl+c", "quit", show=False, priority=True),
     ]
     CSS = """
@@ -294,8 +265,9 @@ class WatchApp(App[None]):
     Input { height: 1; border: none; padding: 0; display: none; }
     TextScreen { align: center middle; }
     TextScreen VerticalScroll {
-        width: 88; max-width: 100%; height: auto; max-height: 100%;
-        border: round $primary; background: $surface; padding: 0 1;
+        width: 80; max-width: 100%; height: auto; max-height: 100%;
+        border-top: solid $primary; border-bottom: solid $primary; background: $surface;
+        scrollbar-size-vertical: 0;
     }
     """
 
@@ -325,15 +297,15 @@ class WatchApp(App[None]):
         self._has_taken = threading.Event()
         self.session = Session()
         self.session.add(first)
-        interval = live[0].interval if live is not None else replay.interval if replay else 1.0
-        self._heading = Static(id="heading")
-        self._legend = Static(id="legend")
-        self._chart = Chart(self.session, interval)
-        self._caption = Static(id="caption")
+        self._interval = live[0].interval if live is not None else replay.interval if replay else 1
+        self._heading = Lines("heading")
+        self._legend = Lines("legend")
+        self._chart = Chart()
+        self._caption = Lines("caption")
         self._table = Table()
-        self._status = Static(id="message")
+        self._status = Lines("message")
         self._input = Input(placeholder="show rows that contain")
-        self._hints = Static(id="hints")
+        self._hints = Lines("hints")
 
     def compose(self) -> ComposeResult:
         """Create the widgets."""
@@ -348,10 +320,8 @@ class WatchApp(App[None]):
 
     def on_mount(self) -> None:
         """Begin to read or to replay."""
-        hints = "  ".join(f"{key.shown.split(',')[0]} {key.short}" for key in KEYS if key.short)
-        self._hints.update(Text(hints, no_wrap=True, overflow="ellipsis"))
-        self.set_focus(None)
-        self._show()
+        hints = "  ".join(f"{key.shown.partition(',')[0]} {key.short}" for key in KEYS if key.short)
+        self._hints.show([[Segment(hints)]])
         with suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread
             loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, lambda: self.exit(return_code=_TERMINATED))
@@ -365,9 +335,17 @@ class WatchApp(App[None]):
         if self._live is not None:
             self._live[0].stop()
 
-    def on_resize(self, event: events.Resize) -> None:
-        """Fit the lines to the new width."""
-        self._show(event.size.width)
+    def on_lines_resized(self) -> None:
+        """Fit all lines to their widths."""
+        self._show()
+
+    def on_mouse_scroll_down(self) -> None:
+        """Scroll the table."""
+        self.action_scroll(3)
+
+    def on_mouse_scroll_up(self) -> None:
+        """Scroll the table."""
+        self.action_scroll(-3)
 
     # ---- samples ---------------------------------------------------------------------------
 
@@ -399,9 +377,9 @@ class WatchApp(App[None]):
     def _add(self, sample: WatchSample) -> None:
         self.session.add(sample)
         if sample.is_exec:
-            self._message = f"{sample.event}; growth is counted since then"
+            self._message = f"{sanitize(sample.event)}; growth is counted since then"
         elif sample.event:
-            self._message = sample.event
+            self._message = f"{chart.duration(sample.seconds)} {sanitize(sample.event)}"
 
     def _step(self) -> None:
         """Advance the replay."""
@@ -431,25 +409,24 @@ class WatchApp(App[None]):
 
     # ---- what is shown ---------------------------------------------------------------------
 
-    def _show(self, width: int | None = None) -> None:
+    def _show(self) -> None:
         """Show the last sample."""
-        if not self._table.is_mounted:
-            return
-        session = self.session
-        rows = session.rows(self._by, ORDERS[self._order], self._filter)
-        self._heading.update(self._heading_text(width or self.size.width))
-        self._legend.update(self._legend_text())
-        self._chart.redraw(session)
-        self._table.show(rows, self._order, HEADINGS.get(self._by, self._by.capitalize()))
-        self._caption.update(self._caption_text(rows))
+        session, order = self.session, ORDERS[self._order]
+        rows = session.rows(self._by, order, self._filter)
+        self._heading.show([self._heading_line()])
+        self._legend.show([self._legend_line()])
+        self._chart.draw(session, self._interval)
+        self._table.draw(rows, order, HEADINGS.get(self._by, self._by.capitalize()))
+        self._caption.show([[Segment(self._caption_text())]])
         self._show_message()
 
-    def _heading_text(self, width: int) -> Text:
+    def _heading_line(self) -> Line:
+        width = self.size.width
         latest = self.session.latest
         command = "" if latest is None else sanitize(latest.command)
         state = self._state()
         name = cut_middle(f"{self._subject} {command}", max(width - len(state) - 2, 0))
-        return Text(f"{pad(name, width - len(state) - 1, left=True)} {state}", no_wrap=True)
+        return [Segment(f"{pad(name, width - len(state) - 1, left=True)} {state}")]
 
     def _state(self) -> str:
         if self._replay is not None:
@@ -465,49 +442,44 @@ class WatchApp(App[None]):
         interval = self._live[0].interval if self._live else 0
         return "paused" if self._is_paused else f"live, every {interval:g} s"
 
-    def _legend_text(self) -> Text:
-        text = Text(no_wrap=True)
-        if self.session.latest is None:
-            return text
-        values, changes = self.session.latest.values, self.session.changes
-        for number, name in enumerate(VALUES):
-            has_pss = values[VALUES.index("pss")] is not None
-            part = "shared" if name == "rss" and has_pss else name
-            text.append(" ■ ", Style(color=_PARTS[part]))
-            text.append(f"{HEADINGS[name]} ")
-            text.append(_SIZES.size(values[number]), Style(bold=True))
-            if changes and changes[number] is not None:
-                text.append(f" {_change(changes[number])}", _change_style(changes[number]))
-            text.append("  ")
-        if self.session.latest.source == "status":
-            text.append("of status", Style(dim=True))
-        return text
+    def _legend_line(self) -> Line:
+        latest = self.session.latest
+        if latest is None:
+            return []
+        changes = self.session.changes or (None,) * len(VALUES)
+        line = []
+        for name, value, change in zip(VALUES, latest.values, changes, strict=True):
+            is_above_pss = name == "rss" and latest.contents.totals.pss is not None
+            colour = _PARTS["shared" if is_above_pss else name]
+            line += [Segment(" ■ ", Style(color=colour)), Segment(f"{HEADINGS[name]} ")]
+            line += [Segment(_SIZES.size(value), Style(bold=True))]
+            line += [Segment(f" {_change(change)}", _change_style(change)), Segment("  ")]
+        if latest.source == "status":
+            line.append(Segment("from status", _DIM))
+        return line
 
-    def _caption_text(self, rows: list[Row]) -> Text:
+    def _caption_text(self) -> str:
         session = self.session
         if session.base is None or session.listed is None or session.latest is None:
-            return Text("the mappings have not been read yet", no_wrap=True)
-        first = self._table.first
-        last = min(first + self._table.visible_rows, len(rows))
+            return " the mappings have not been read yet"
+        first, count = self._table.first, self._table.count
+        last = min(first + self._table.visible_rows, count)
         ago = chart.duration(session.latest.seconds - session.base.seconds)
         parts = [
             f"since {session.base_name} ({ago})",
             f"by {ORDERS[self._order].title}",
-            f"{first + 1}-{last} of {len(rows):,}" if rows else "no rows",
+            f"{first + 1}-{last} of {count:,}" if count else "no rows",
         ]
         if self._filter:
             parts.append(f"with {sanitize(self._filter)!r}")
         if session.listed is not session.latest:
             age = session.latest.seconds - session.listed.seconds
             parts.append(f"mappings of {age:.0f} s ago")
-        return Text(f" {', '.join(parts)}", no_wrap=True, overflow="ellipsis")
+        return f" {', '.join(parts)}"
 
     def _show_message(self) -> None:
-        end = self.session.end
-        text = self._message or (sanitize(end) if end else "")
-        style = Style(reverse=True) if text else Style()
-        shown = Text(f" {text} " if text else "", style, no_wrap=True, overflow="ellipsis")
-        self._status.update(shown)
+        text = self._message or sanitize(self.session.end or "")
+        self._status.show([[Segment(f" {text} ", Style(reverse=True))]] if text else [])
 
     def _say(self, text: str) -> None:
         """Show a message until the next key."""
@@ -590,7 +562,7 @@ class WatchApp(App[None]):
 
     def action_scroll(self, rows: int) -> None:
         """Scroll by rows."""
-        self._table.scroll_to_row(self._table.first + rows)
+        self._table.first += rows
         self._show()
 
     def action_page(self, pages: int) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 from typing import Final
 
 from smapskit.watch.growth import Order, Row, growth, matches
 from smapskit.watch.history import History
 from smapskit.watch.samples import Values, WatchSample
 
+MARK: Final = "mark"
+"""The event that a mark was set."""
 _MAX_EVENTS: Final = 200
 
 
@@ -57,8 +58,8 @@ class Session:
     def set_mark(self) -> None:
         """Count growth since the last sample with groups."""
         if self.listed is not None:
-            self.base, self.base_name = self.listed, "mark"
-            self.events.append((self.listed.seconds, "mark"))
+            self.base, self.base_name = self.listed, MARK
+            self.events.append((self.listed.seconds, MARK))
 
     def clear_mark(self) -> None:
         """Count growth since the first sample again, or since the last exec."""
@@ -98,8 +99,3 @@ class Session:
             None if a is None or b is None else b - a
             for a, b in zip(self.base.values, self.latest.values, strict=True)
         )
-
-
-def count(rows: Sequence[Row], noun: str) -> str:
-    """Return a number of rows with its noun."""
-    return f"{len(rows):,} {noun}{'' if len(rows) == 1 else 's'}"
