@@ -28,7 +28,7 @@ from smapskit.cli.common import (
 from smapskit.errors import SmapskitError
 from smapskit.model.totals import GroupName
 from smapskit.sources.recording import Recording, is_recording
-from smapskit.watch.feed import LiveFeed, Replay
+from smapskit.watch.feed import DEFAULT_BUDGET, LiveFeed, Replay
 from smapskit.watch.lines import format_line
 from smapskit.watch.samples import WatchSample
 from smapskit.watch.session import Session
@@ -66,7 +66,7 @@ def _watch_process(options: argparse.Namespace, pid: int) -> int:
     is_screen = _has_terminal()
     if is_screen and not _has_textual():
         return FAILURE
-    feed = LiveFeed(pid, options.interval, options.duration, options.budget)
+    feed = LiveFeed(pid, options.interval, options.duration, options.budget or DEFAULT_BUDGET)
     by = options.by or "kind"
     samples = feed.samples()
     first = next(samples)
@@ -188,7 +188,8 @@ def build_parser() -> argparse.ArgumentParser:
         "--budget",
         type=share,
         metavar="PART",
-        help="at most this part of the time goes into reading, such as 1%% or 0.01: samples in "
-        "between are read from /proc/PID/status, without PSS and mappings",
+        help="at most this part of the time goes into reading, such as 1%% or 0.01 (default: "
+        f"{DEFAULT_BUDGET:.0%}%); 100%% reads all mappings for each sample. Samples in between are "
+        "read from /proc/PID/status, without PSS and mappings",
     )
     return parser

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import median
 from typing import Final, Literal, NamedTuple
 
 from smapskit.views.cells import with_unit
-from smapskit.watch.history import Point, merge
+from smapskit.watch.history import Point
+from smapskit.watch.samples import VALUES, Values
 from smapskit.watch.session import MARK
 
 Part = Literal["pss", "shared", "rss", "swap", ""]
@@ -24,7 +25,7 @@ _EIGHTHS: Final = " ▁▂▃▄▅▆▇"
 _STEPS: Final = 8
 """Steps of a cell."""
 _MAX_GAP: Final = 2.5
-"""A column without a sample repeats the last one for this many times the usual distance."""
+"""A column without a value repeats the last one for this many times the usual distance."""
 _NICE: Final = (1, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60, 80)
 _MINUTE: Final = 60
 
@@ -35,6 +36,10 @@ class Cell(NamedTuple):
     character: str
     part: Part
     behind: Part
+
+
+Run = tuple[Cell, int]
+"""A cell, and how often it is repeated."""
 
 
 class Window(NamedTuple):
@@ -70,28 +75,37 @@ def window_of(points: Sequence[Point], width: int, interval: float, *, is_recent
     )
 
 
-def columns_of(points: Iterable[Point], window: Window, width: int) -> list[Point | None]:
-    """Return the point that each column shows: the largest values in its part of the time."""
-    shown: list[list[Point]] = [[] for _ in range(width)]
+def columns_of(points: Iterable[Point], window: Window, width: int) -> list[Values]:
+    """
+    Return the values that each column shows: the largest in its part of the time.
+
+    A value that no sample in a column reports is the one before, unless that is too long ago;
+    then it is None.
+    """
     inside = [point for point in points if window.begin <= point.seconds <= window.end]
-    for point in inside:
-        column = window.column(point.seconds, width)
-        if column is not None:
-            shown[column].append(point)
-    gaps = [b.seconds - a.seconds for a, b in pairwise(inside)]
-    reach = _MAX_GAP * max(median(gaps) if gaps else 0.0, (window.end - window.begin) / width)
-    columns: list[Point | None] = []
-    last: Point | None = None
-    for position, found in enumerate(shown):
-        end = window.begin + (position + 1) * (window.end - window.begin) / width
-        if found:
-            last = merge(found)
-        is_near = last is not None and end - last.seconds <= reach
-        columns.append(last if is_near else None)
-    return columns
+    step = (window.end - window.begin) / width
+    last_column = max((window.column(point.seconds, width) or 0 for point in inside), default=-1)
+    series = []
+    for value in range(len(VALUES)):
+        known = [(p.seconds, v) for p in inside if (v := p.values[value]) is not None]
+        largest: dict[int | None, tuple[float, int]] = {}
+        for seconds, size in known:
+            column = window.column(seconds, width)
+            largest[column] = (seconds, max(size, largest.get(column, (0, 0))[1]))
+        gaps = [b - a for (a, _), (b, _) in pairwise(known)]
+        reach = _MAX_GAP * max(median(gaps) if gaps else 0.0, step)
+        sizes: list[int | None] = []
+        last: tuple[float, int] | None = None
+        for column in range(width):
+            last = largest.get(column, last)
+            end = window.begin + (column + 1) * step
+            is_near = last is not None and end - last[0] <= reach and column <= last_column
+            sizes.append(last[1] if last is not None and is_near else None)
+        series.append(sizes)
+    return [*zip(*series, strict=True)]
 
 
-def top_of(columns: Iterable[Point | None]) -> int:
+def top_of(columns: Iterable[Values]) -> int:
     """Return a round number of kB that is not below any column."""
     most = max((sum(size for _, size in stack(each)) for each in columns), default=0)
     unit = 1
@@ -102,11 +116,9 @@ def top_of(columns: Iterable[Point | None]) -> int:
     return int(next(unit * nice for nice in _NICE if unit * nice >= max(most, 1)))
 
 
-def stack(point: Point | None) -> list[tuple[Part, int]]:
+def stack(values: Values) -> tuple[tuple[Part, int], ...]:
     """Return the parts of a column from below, in kB."""
-    if point is None:
-        return []
-    rss, pss, swap = point.values
+    rss, pss, swap = values
     parts: list[tuple[Part, int]] = []
     if rss is not None and pss is not None:
         parts += [("pss", min(pss, rss)), ("shared", max(rss - pss, 0))]
@@ -114,20 +126,21 @@ def stack(point: Point | None) -> list[tuple[Part, int]]:
         parts.append(("rss", rss))
     if swap is not None:
         parts.append(("swap", swap))
-    return parts
+    return tuple(parts)
 
 
-def draw(columns: Sequence[Point | None], height: int, top: int) -> list[list[Cell]]:
+def draw(columns: Sequence[Values], height: int, top: int) -> list[list[Run]]:
     """
-    Return the cells of each row, from the top.
+    Return the rows from the top: equal cells one after another are one run.
 
     Args:
         columns: what each column shows.
         height: in rows.
         top: the kB at the upper edge.
     """
-    drawn = [_draw_column(tuple(stack(point)), height, top) for point in columns]
-    return [[column[row] for column in drawn] for row in range(height)]
+    drawn = [_draw_column(stack(values), height, top) for values in columns]
+    rows = zip(*drawn, strict=True)
+    return [[(cell, len([*run])) for cell, run in groupby(row)] for row in rows]
 
 
 @lru_cache(maxsize=2048)

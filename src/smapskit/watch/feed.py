@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Hashable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Final
 
 from smapskit.errors import SmapskitError
 from smapskit.formats.smaps.files import SMAPS
@@ -19,7 +20,9 @@ from smapskit.sources.recording.model import Recording, Sample
 from smapskit.sources.recording.pacing import PacedReader, every, raise_no_memory
 from smapskit.watch.samples import Listing, Sums, WatchSample
 
-_EXEC = "exec: "
+DEFAULT_BUDGET: Final = 0.02
+"""With the drawing, less than 3 % of a core. Larger processes are read less often."""
+_EXEC: Final = "exec: "
 
 
 class LiveFeed:
@@ -32,7 +35,7 @@ class LiveFeed:
         pid: of the process.
         interval: seconds between two samples.
         duration: seconds after which to stop; None to continue while the process lives.
-        budget: as in `smapskit.record`.
+        budget: the part of the time that may go into reading; 1 for no limit.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class LiveFeed:
         pid: int,
         interval: float = 1.0,
         duration: float | None = None,
-        budget: float | None = None,
+        budget: float = DEFAULT_BUDGET,
     ) -> None:
         self.pid = pid
         self.interval = interval
@@ -53,7 +56,8 @@ class LiveFeed:
             self._read_smaps,
             self._read_status,
             lambda contents: contents.totals.rss or 0,
-            None if budget is None else Budget(budget, interval),
+            # The first read of smaps may take a second, so that there are rows at once.
+            Budget(budget, max(interval, 1 / budget)),
         )
         self._has_stopped = threading.Event()
         self._may_read = threading.Event()

@@ -82,7 +82,7 @@ def _growth_of_groups(
         state = NEW if old is None else REMOVED if new is None else ""
         was = _ABSENT if old is None else values_of(old)
         now = _ABSENT if new is None else values_of(new)
-        rows.append(Row(name(key), now, _changes(was, now), state=state))
+        rows.append(Row(name(key), now, changes(was, now), state=state))
     return rows
 
 
@@ -91,7 +91,7 @@ def _growth_of_mappings(before: Listing, after: Listing) -> list[Row]:
     # Most mappings have the same range in both samples: records are built for the others only.
     names = Cache[str, str](label)
     rows = [
-        Row(names[key[2]], now, _changes(was, now), "", key[0], key[5])
+        Row(names[key[2]], now, changes(was, now), "", key[0], key[5])
         for key, now in new.items()
         if (was := old.get(key)) is not None
     ]
@@ -121,8 +121,8 @@ def _row_of_change(change: Change) -> Row:
     state = {ChangeKind.ADDED: NEW, ChangeKind.REMOVED: REMOVED}.get(kind, "")
     was, now = _sum(change.before), _sum(change.after)
     mapping = change.mapping
-    changes = _changes(was, now)
-    return Row(label(mapping.pathname), now, changes, state, mapping.start, str(mapping.perms))
+    grown = changes(was, now)
+    return Row(label(mapping.pathname), now, grown, state, mapping.start, str(mapping.perms))
 
 
 def _sum(mappings: Sequence[Mapping]) -> Values:
@@ -135,7 +135,8 @@ def _sum(mappings: Sequence[Mapping]) -> Values:
     return tuple(sums)
 
 
-def _changes(was: Values, now: Values) -> Values:
+def changes(was: Values, now: Values) -> Values:
+    """Return the changes from `was` to `now`; None where one of them is not known."""
     if was == now and None not in now:
         return _ABSENT
     return tuple([None if a is None or b is None else b - a for a, b in zip(was, now, strict=True)])

@@ -7,13 +7,14 @@ from typing import Final
 from smapskit.text import sanitize
 from smapskit.views.cells import TableStyle
 from smapskit.views.columns import HEADINGS
-from smapskit.watch.growth import ORDERS
-from smapskit.watch.samples import VALUES
+from smapskit.watch import growth
+from smapskit.watch.samples import VALUES, Values
 from smapskit.watch.session import Session
 
 _GROUPS: Final = 3
 """How many groups a line names: those that changed most."""
 _STYLE: Final = TableStyle()
+_UNKNOWN: Final[Values] = (None,) * len(VALUES)
 
 
 def format_line(session: Session, by: str) -> str:
@@ -26,14 +27,14 @@ def format_line(session: Session, by: str) -> str:
     sample = session.latest
     if sample is None:
         return ""
-    changes = session.changes or (None,) * len(VALUES)
+    changes = growth.changes(session.base.values, sample.values) if session.base else _UNKNOWN
     values = ", ".join(
         f"{HEADINGS[name]} {_STYLE.size(value)}{_change(change)}"
         for name, value, change in zip(VALUES, sample.values, changes, strict=True)
     )
     line = f"{sample.time:%Y-%m-%dT%H:%M:%S}Z {values}"
     if session.listed is sample:
-        rows = [row for row in session.rows(by, ORDERS[0]) if row.changes[0]]
+        rows = [row for row in session.rows(by, growth.ORDERS[0]) if row.changes[0]]
         rows.sort(key=lambda row: -abs(row.changes[0] or 0))
         if groups := [_group(row.place, row.name, row.changes[0]) for row in rows[:_GROUPS]]:
             line += f"; {', '.join(groups)}"

@@ -41,7 +41,13 @@ class Listing:
     @cached_property
     def totals(self) -> Totals:
         """The sums of the watched values over all mappings."""
-        return group_columns(self._watched)[""]
+        columns = [part.lists()[0] for part in self._watched]
+        sums: dict[str, int | None] = {}
+        for name in VALUES:
+            known = [v for part in columns for v in part.get(name, ()) if v is not None]
+            sums[name] = sum(known) if known else None
+        size = sum(value for part in columns for value in part["size"])
+        return Totals(count=sum(map(len, self.parts)), size=size, **sums)
 
     def groups(self, by: str) -> MappingOf[Any, Totals]:
         """Return the sums of each group, by one of the names that `group_by` accepts."""

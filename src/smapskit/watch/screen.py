@@ -7,8 +7,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import partial
-from itertools import groupby, zip_longest
+from functools import lru_cache, partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import ClassVar, Final, Protocol
 
@@ -94,6 +94,7 @@ class Lines(Widget):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002  the name in textual
         super().__init__(id=id)
         self._lines: list[Line] = []
+        self._base = Style()
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show these lines; those after them are blank."""
@@ -101,12 +102,13 @@ class Lines(Widget):
         pairs = zip_longest(before, self._lines)
         changed = [at for at, (old, new) in enumerate(pairs) if old != new]
         if changed:
+            self._base = self.rich_style
             self.refresh(*(Region(0, at, self.size.width, 1) for at in changed))
 
     def render_line(self, y: int) -> Strip:
         """Return a line as wide as the widget."""
         line = self._lines[y] if y < len(self._lines) else []
-        return Strip(line).adjust_cell_length(self.size.width).apply_style(self.rich_style)
+        return Strip(line).adjust_cell_length(self.size.width).apply_style(self._base)
 
     def on_resize(self) -> None:
         """Ask for other lines."""
@@ -131,14 +133,15 @@ class Chart(Lines):
         cells = chart.draw(columns, height, top)
         for label, row in zip(chart.scale(height, top), cells, strict=True):
             line = [Segment(f"{pad(label, _AXIS)} ", _DIM)]
-            for (part, behind), run in groupby(row, lambda cell: cell[1:]):
-                text = "".join(cell.character for cell in run)
-                line.append(
-                    Segment(text, Style(color=_PARTS.get(part), bgcolor=_PARTS.get(behind)))
-                )
+            line += [Segment(cell.character * count, _style(cell)) for cell, count in row]
             lines.append(line)
         axis = chart.axis(window, width, session.events)
         self.show([*lines, [Segment(" " * (_AXIS + 1)), Segment(axis, _DIM)]])
+
+
+@lru_cache
+def _style(cell: chart.Cell) -> Style:
+    return Style(color=_PARTS.get(cell.part), bgcolor=_PARTS.get(cell.behind))
 
 
 class Table(Lines):
@@ -448,20 +451,18 @@ class WatchApp(App[None]):
             return []
         changes = self.session.changes or (None,) * len(VALUES)
         line = []
-        for name, value, change in zip(VALUES, latest.values, changes, strict=True):
-            is_above_pss = name == "rss" and latest.contents.totals.pss is not None
+        for name, value, change in zip(VALUES, self.session.values, changes, strict=True):
+            is_above_pss = name == "rss" and self.session.values[1] is not None
             colour = _PARTS["shared" if is_above_pss else name]
             line += [Segment(" ■ ", Style(color=colour)), Segment(f"{HEADINGS[name]} ")]
             line += [Segment(_SIZES.size(value), Style(bold=True))]
             line += [Segment(f" {_change(change)}", _change_style(change)), Segment("  ")]
-        if latest.source == "status":
-            line.append(Segment("from status", _DIM))
         return line
 
     def _caption_text(self) -> str:
         session = self.session
         if session.base is None or session.listed is None or session.latest is None:
-            return " the mappings have not been read yet"
+            return " the mappings are read when the budget (--budget) allows it"
         first, count = self._table.first, self._table.count
         last = min(first + self._table.visible_rows, count)
         ago = chart.duration(session.latest.seconds - session.base.seconds)
@@ -474,7 +475,7 @@ class WatchApp(App[None]):
             parts.append(f"with {sanitize(self._filter)!r}")
         if session.listed is not session.latest:
             age = session.latest.seconds - session.listed.seconds
-            parts.append(f"mappings of {age:.0f} s ago")
+            parts.append(f"PSS and rows {age:.0f} s old")
         return f" {', '.join(parts)}"
 
     def _show_message(self) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-from smapskit.watch.growth import Order, Row, growth, matches
+from smapskit.watch.growth import Order, Row, changes, growth, matches
 from smapskit.watch.history import History
-from smapskit.watch.samples import Values, WatchSample
+from smapskit.watch.samples import VALUES, Values, WatchSample
 
 MARK: Final = "mark"
 """The event that a mark was set."""
@@ -91,11 +91,16 @@ class Session:
         return rows
 
     @property
+    def values(self) -> Values:
+        """The last known watched values: what status does not report is of `listed`."""
+        if self.latest is None:
+            return (None,) * len(VALUES)
+        before = self.latest if self.listed is None else self.listed
+        pairs = zip(self.latest.values, before.values, strict=True)
+        return tuple(old if new is None else new for new, old in pairs)
+
+    @property
     def changes(self) -> Values:
-        """The changes of the watched values since the base."""
-        if self.latest is None or self.base is None:
-            return ()
-        return tuple(
-            None if a is None or b is None else b - a
-            for a, b in zip(self.base.values, self.latest.values, strict=True)
-        )
+        """The changes of `values` since the base; None where one of the two is not known."""
+        was = self.base.values if self.base is not None else (None,) * len(VALUES)
+        return changes(was, self.values)
