@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final
 
+import attrs
+
 from smapskit.errors import SmapskitError
 from smapskit.formats.smaps.files import SMAPS
 from smapskit.formats.smaps.reader import ColumnReader
@@ -200,6 +202,9 @@ def samples_of(recording: Recording) -> list[WatchSample]:
         events.clear()
     if not found:
         raise ValueError("expected a recording with samples")
+    if events:  # after the last sample
+        last = found[-1]
+        found[-1] = attrs.evolve(last, event="; ".join(filter(None, [last.event, *events])))
     return found
 
 
