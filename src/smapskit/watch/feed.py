@@ -82,7 +82,8 @@ class LiveFeed:
             finally:
                 self._reader.close()
             if not self.end and handle.exists() and procfs.has_memory(self.pid, procfs.PROC):
-                self.end = f"reading stopped after {self._duration:g} s"
+                after = "" if self._duration is None else f" after {self._duration:g} s"
+                self.end = f"reading stopped{after}"
             self.end = self.end or f"process {self.pid} ended"
 
     def pause(self) -> None:
