@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import cgroup, diff, explain, pages, plot, record, show, system
+from smapskit.cli import cgroup, diff, explain, pages, plot, record, show, system, watch
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.kinds import KIND_RULES, KindRule, MappingKind
@@ -26,6 +26,7 @@ from smapskit.model.totals import GroupName
 from smapskit.model.vmflags import VM_FLAGS
 from smapskit.version import __version__
 from smapskit.views.frames import Unit
+from smapskit.watch.keys import KEYS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -151,11 +152,18 @@ def _help() -> str:
         "Recordings": record,
         "Plots": plot,
         "Pages": pages,
+        "Live": watch,
     }
     return "\n".join(
         f"## {title}\n\n```text\n{command.build_parser().format_help()}```\n"
         for title, command in commands.items()
     )
+
+
+def _keys() -> str:
+    """Return the keys of the screen of `watch`."""
+    rows = [[", ".join(map(_code, key.shown.split(", "))), key.meaning] for key in KEYS]
+    return _table(["Key", "What it does"], rows)
 
 
 def _generate(_app: Sphinx) -> None:
@@ -169,6 +177,7 @@ def _generate(_app: Sphinx) -> None:
         "dialects": _dialects(),
         "flags": _flags(),
         "help": _help(),
+        "keys": _keys(),
     }
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text)

@@ -72,10 +72,9 @@ class FakeFeed:
 def text_of(app: WatchApp) -> str:
     """Return what the screen shows, line by line."""
     width, height = app.size
-    lines = []
-    for strip in app.screen._compositor.render_strips()[:height]:
-        lines.append("".join(segment.text for segment in strip)[:width].rstrip())
-    return "\n".join(lines)
+    strips = app.screen._compositor.render_strips()[:height]
+    lines = ["".join(segment.text for segment in strip) for strip in strips]
+    return "\n".join(line[:width].rstrip() for line in lines)
 
 
 async def shows(pilot: Pilot[None], text: str) -> str:
@@ -154,7 +153,7 @@ class TestLive:
             first, legend, *_ = text.splitlines()
             assert first.startswith("4242 program")
             assert first.endswith("live, every 1 s")
-            assert legend.split() == "■ RSS 3.1M +2.0M ■ PSS 3.0M +2.0M ■ Swap 0 0".split()
+            assert " ".join(legend.split()) == "■ RSS 3.1M +2.0M ■ PSS 3.0M +2.0M ■ Swap 0 0"
             rows = [line.split() for line in text.splitlines()]
             assert ["3.0M", "+2.0M", "3.0M", "+2.0M", "0", "0", "main", "heap"] in rows
             assert ["60K", "0", "6K", "0", "0", "0", "code"] in rows
@@ -262,7 +261,7 @@ class TestLive:
         async def steps(pilot: Pilot[None], feed: FakeFeed) -> None:
             await pilot.press("b")
             wide = "[red]x[/] ?[2J? [@click=app.quit]q"
-            text = await shows(pilot, wide if pilot.app.size.width > 80 else "/tmp/[red]")
+            text = await shows(pilot, wide if pilot.app.size.width > 80 else "/tmp/[re...p.quit]q")
             assert "\x1b" not in text
             feed.put(listed(1, [HOSTILE], "[/red] \x07[bold", is_exec=True))
             await shows(pilot, "4242 [/red] ?[bold")
