@@ -22,6 +22,7 @@ from smapskit.watch.screen import WatchApp
 HERE: Final = Path(__file__).parent
 RECORDINGS: Final = HERE.parent / "examples" / "pageout" / "recorded"
 _FONT_FACE: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+_COMMENT: Final = re.compile(r"<!--.*?-->\s*", re.DOTALL)
 _FAMILY: Final = re.compile(r"font-family: [^;]*;")
 _GENERATED: Final = re.compile(r"terminal-[0-9]+")
 """The prefix of all classes, a checksum of the text."""
@@ -58,6 +59,7 @@ async def draw(path: Path, keys: list[str]) -> str:
 
 def without_fonts(svg: str) -> str:
     """Return a picture with the browser's monospace font in place of one of the network."""
+    svg = _COMMENT.sub("", svg)
     svg = _FAMILY.sub("font-family: monospace;", _FONT_FACE.sub("", svg))
     return _GENERATED.sub("watch", svg)
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import re
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from support.paths import RECORDED
+from support.paths import RECORDED, ROOT
 from support.records import mapping
 from support.watch_samples import listed, summed
 
@@ -391,7 +394,10 @@ class TestReplay:
     def test_explain_and_what_a_recording_does_not_have(self) -> None:
         async def steps(pilot: Pilot[None]) -> None:
             await pilot.press("e")
-            await shows(pilot, "The kernel took back")
+            text = await shows(pilot, "The kernel took back")
+            await pilot.press("end")
+            scrolled = await shows(pilot, "Wrong if")
+            assert scrolled.splitlines()[1] != text.splitlines()[1]
             await pilot.press("escape", "s")
             await shows(pilot, "a recording has only sums")
             await pilot.press("b")
@@ -409,6 +415,16 @@ class TestReplay:
             await shows(pilot, "only a recording has a speed")
 
         run_live(listed(0, [HEAP]), steps)
+
+
+def test_the_pictures_of_the_documentation_name_nothing_in_the_network(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "docs" / "watch_pictures.py", tmp_path], check=True)
+    pictures = sorted(tmp_path.iterdir())
+    assert [file.name for file in pictures] == ["watch-explain.svg", "watch.svg"]
+    for file in pictures:
+        text = file.read_text(encoding="utf-8")
+        assert set(re.findall(r"https?://[^\"' )]*", text)) == {"http://www.w3.org/2000/svg"}
+        assert "Swap" in text or "kernel" in text
 
 
 def test_saving_a_sample_without_mappings_is_an_error(tmp_path: Path) -> None:

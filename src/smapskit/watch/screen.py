@@ -94,7 +94,8 @@ class Lines(Widget):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002  the name in textual
         super().__init__(id=id)
         self._lines: list[Line] = []
-        self._base = Style()
+        self._base: Style | None = None
+        """The colours of the widget; computing them takes as long as drawing a line."""
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show these lines; those after them are blank."""
@@ -102,12 +103,12 @@ class Lines(Widget):
         pairs = zip_longest(before, self._lines)
         changed = [at for at, (old, new) in enumerate(pairs) if old != new]
         if changed:
-            self._base = self.rich_style
             self.refresh(*(Region(0, at, self.size.width, 1) for at in changed))
 
     def render_line(self, y: int) -> Strip:
         """Return a line as wide as the widget."""
         line = self._lines[y] if y < len(self._lines) else []
+        self._base = self._base or self.rich_style
         return Strip(line).adjust_cell_length(self.size.width).apply_style(self._base)
 
     def on_resize(self) -> None:
@@ -206,6 +207,7 @@ def _change_style(kb: int | None) -> Style:
 class TextScreen(ModalScreen[None]):
     """A text over the screen."""
 
+    AUTO_FOCUS = "VerticalScroll"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,e,question_mark,h", "dismiss")]
 
     def __init__(self, title: str, text: str) -> None:
