@@ -164,7 +164,7 @@ def _cell(steps: Sequence[Part]) -> Cell:
     if eighths == _STEPS:
         return Cell(" ", "", lowest)
     above = steps[eighths:]
-    return Cell(_EIGHTHS[eighths], lowest, max(set(above), key=above.count))
+    return Cell(_EIGHTHS[eighths], lowest, max(dict.fromkeys(above), key=above.count))
 
 
 def scale(height: int, top: int) -> list[str]:
