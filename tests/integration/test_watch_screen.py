@@ -189,6 +189,7 @@ class TestLive:
 
     def test_order(self, size: tuple[int, int]) -> None:
         async def steps(pilot: Pilot[None], _feed: FakeFeed) -> None:
+            text = ""
             for title in ("RSS", "change of PSS", "PSS", "change of Swap", "Swap", "name"):
                 await pilot.press("o")
                 text = await shows(pilot, f"by {title}, ")

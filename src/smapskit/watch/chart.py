@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, repeat
 from statistics import median
 from typing import Final, Literal, NamedTuple
 
@@ -21,6 +21,7 @@ Part = Literal["pss", "shared", "rss", "swap", ""]
 """
 A part of a column: PSS, RSS above PSS, RSS where PSS is not known, swap; "" for nothing.
 """
+_NOTHING: Final[Part] = ""
 _EIGHTHS: Final = " ▁▂▃▄▅▆▇"
 _STEPS: Final = 8
 """Steps of a cell."""
@@ -121,7 +122,8 @@ def stack(values: Values) -> tuple[tuple[Part, int], ...]:
     rss, pss, swap = values
     parts: list[tuple[Part, int]] = []
     if rss is not None and pss is not None:
-        parts += [("pss", min(pss, rss)), ("shared", max(rss - pss, 0))]
+        parts.append(("pss", min(pss, rss)))
+        parts.append(("shared", max(rss - pss, 0)))
     elif rss is not None:
         parts.append(("rss", rss))
     if swap is not None:
@@ -151,8 +153,8 @@ def _draw_column(parts: tuple[tuple[Part, int], ...], height: int, top: int) -> 
     for part, size in parts:
         total += size
         end = round(total / top * height * _STEPS)
-        steps += [part] * (end - len(steps))
-    steps += [""] * (height * _STEPS - len(steps))
+        steps.extend(repeat(part, end - len(steps)))
+    steps.extend(repeat(_NOTHING, height * _STEPS - len(steps)))
     cells = [_cell(steps[at : at + _STEPS]) for at in range(0, height * _STEPS, _STEPS)]
     return cells[::-1]
 
