@@ -27,6 +27,7 @@ from smapskit.model.totals import GroupName
 from smapskit.model.vmflags import VM_FLAGS
 from smapskit.version import __version__
 from smapskit.views.frames import Unit
+from smapskit.watch.keys import KEYS
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
@@ -171,6 +172,12 @@ def _flags() -> str:
     return _table(["Code", "Meaning"], [[_code(code), why] for code, why in VM_FLAGS.items()])
 
 
+def _keys() -> str:
+    """Return the keys of the screen of `watch`."""
+    rows = [[", ".join(map(_code, key.shown.split(", "))), key.meaning] for key in KEYS]
+    return _table(["Key", "What it does"], rows)
+
+
 def _generate(app: Sphinx) -> None:
     if app.builder.format != "html":
         app.config.nb_execution_mode = "off"
@@ -186,6 +193,7 @@ def _generate(app: Sphinx) -> None:
         "dialects": _dialects(),
         "flags": _flags(),
         **command_line.sections(),
+        "keys": _keys(),
     }
     for name, text in pages.items():
         (folder / f"{name}.md").write_text(text)

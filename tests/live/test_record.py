@@ -17,7 +17,7 @@ from support.marks import RECORDING_NAMES, requires
 import smapskit
 from smapskit import ProcessNotFound, Recording, Snapshot, cli
 from smapskit.sources import recording
-from smapskit.sources.recording import Sample, sampling
+from smapskit.sources.recording import Sample, pacing
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="samples the /proc of Linux")
 
@@ -46,9 +46,7 @@ class TestSample:
         def sleep(seconds: float) -> None:
             now[0] += seconds
 
-        monkeypatch.setattr(
-            sampling, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep)
-        )
+        monkeypatch.setattr(pacing, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
         here = smapskit.read(os.getpid())
         moments: list[float] = []
 

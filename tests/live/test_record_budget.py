@@ -19,7 +19,7 @@ import smapskit
 from smapskit import ProcessNotFound, Recording, cli
 from smapskit.sources import process as process_source
 from smapskit.sources import recording
-from smapskit.sources.recording import sampling, watch
+from smapskit.sources.recording import pacing, sampling, watch
 
 pytestmark = [needs_linux, pytest.mark.slow]
 
@@ -41,7 +41,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, costs: dict[str, float]) -> None:
         self.now = 1000.0
-        for module in (sampling, watch):
+        for module in (pacing, sampling, watch):
             monkeypatch.setattr(
                 module, "time", SimpleNamespace(monotonic=lambda: self.now, sleep=self.sleep)
             )

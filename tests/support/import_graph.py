@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2] / "src" / "smapskit"
-LAYERS = ("errors", "text", "model", "formats", "analysis", "views", "sources", "cli")
+LAYERS = ("errors", "text", "model", "formats", "analysis", "views", "sources", "watch", "cli")
 """Each imports only layers before it. `version` may be imported everywhere."""
 
 

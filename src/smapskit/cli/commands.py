@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "pages": "which pages of a process or of a file are in memory",
     "plot": "draw a recording",
     "record": "sample a process over time into a file",
+    "watch": "memory over time, live, and who grows",
 }
 """
 What each command does, by its name, which is also that of its module in this package.

@@ -143,6 +143,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """Accept a part of the time: 1% or 0.01."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a part such as 1% or 0.01, got {text[:20]!a}")
+    return value
+
+
 def _start(text: str) -> str:
     """Return the beginning of an argument, quoted."""
     return repr(text if len(text) <= 20 else f"{text[:20]}...")  # noqa: PLR2004

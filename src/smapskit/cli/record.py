@@ -21,6 +21,7 @@ from smapskit.cli.common import (
     print_error,
     print_message,
     seconds,
+    share,
 )
 from smapskit.errors import SmapskitError
 from smapskit.model.condition import Condition
@@ -233,7 +234,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--budget",
-        type=_share,
+        type=share,
         metavar="PART",
         help="at most this part of the time goes into reading, such as 1%% or 0.01: samples in "
         "between are read from /proc/PID/status; with --by there are fewer samples",
@@ -273,17 +274,6 @@ def build_parser() -> argparse.ArgumentParser:
 def _exit_status(returncode: int | None) -> int:
     """Return the exit status of the command, as a shell does: 128 and the signal that ended it."""
     return 0 if returncode is None else 128 - returncode if returncode < 0 else returncode
-
-
-def _share(text: str) -> float:
-    """Accept a part of the time: 1% or 0.01."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"expected a part such as 1% or 0.01, got {text[:20]!a}")
-    return value
 
 
 def _condition(text: str) -> Condition:

@@ -25,7 +25,7 @@ from smapskit.sources.pages import cache
 from smapskit.sources.pages.pagemap import PAGE_SIZE
 from smapskit.sources.pages.read import MappingNotFound, read_pages
 from smapskit.sources.pages.storage import SUFFIX, save_pages
-from smapskit.sources.recording.sampling import check_interval, every
+from smapskit.sources.recording.pacing import check_interval, every
 
 _OF_FRAMES: Final = {
     FrameFlag.ACTIVE: PageState.ACTIVE,

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import errno
-import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import attrs
 
-from smapskit.errors import ProcessNotFound, SmapskitError
+from smapskit.errors import SmapskitError
 from smapskit.model.mapping import Mapping
 from smapskit.model.snapshot import Snapshot
-from smapskit.model.totals import GroupName, Totals, totals
+from smapskit.model.totals import GroupName, totals
 from smapskit.sources import process, procfs
 from smapskit.sources.recording.budget import Budget
 from smapskit.sources.recording.model import Recording, Sample, StoredRows
+from smapskit.sources.recording.pacing import (
+    PacedReader,
+    check_interval,
+    every,
+    raise_no_memory,
+    sleep_until,
+)
 from smapskit.sources.recording.storage import Output
 from smapskit.sources.recording.watch import Watch
 
 GroupKey = GroupName | Literal["mapping"] | Callable[[Mapping], str]
 """What a recording groups mappings by; "mapping" makes each mapping a group."""
-
-T = TypeVar("T")
 
 
 def sample(
@@ -179,73 +182,8 @@ def record_to(
     return attrs.evolve(recording, rows=tuple(recorded))
 
 
-def check_interval(interval: float) -> None:
-    """Raise ValueError for an interval that is not a finite number of seconds above 0."""
-    if not 0 < interval < math.inf:
-        raise ValueError(f"expected an interval above 0 seconds, got {interval}")
-
-
-def _sleep_until(deadline: float) -> None:
-    time.sleep(max(0.0, deadline - time.monotonic()))
-
-
-def every(
-    read: Callable[[], T],
-    pid: int,
-    interval: float,
-    duration: float | None,
-    *,
-    earliest: Callable[[], float] = lambda: 0.0,
-    wait: Callable[[float], T | None] = _sleep_until,
-) -> Iterator[T]:
-    """
-    Call `read` on a grid of `interval` seconds until the process has ended.
-
-    An empty result means that the process is ending.
-
-    Args:
-        read: called for each sample.
-        pid: of the process.
-        interval: seconds between two points of the grid.
-        duration: seconds after which to stop.
-        earliest: returns the seconds since the first read before which the next one is not due.
-        wait: waits until a time of the monotonic clock; what it returns before is yielded, and
-            it is called again.
-    """
-    with procfs.ProcessHandle(pid) as handle:
-        begin = time.monotonic()
-        yield read()
-        # Counted in whole intervals: in seconds, 3 times 0.1 would be more than 0.3.
-        last = math.inf if duration is None else math.floor(duration / interval + 1e-9)
-        tick = 0
-        while True:
-            tick = max(tick, int((time.monotonic() - begin) / interval)) + 1
-            tick = max(tick, math.ceil(earliest() / interval - 1e-9))
-            if tick > last:
-                return
-            due = tick * interval
-            while (between := wait(begin + due)) is not None:
-                yield between
-            try:
-                result = read()
-            except procfs.ExecDuringRead:
-                continue
-            except ProcessNotFound:
-                return
-            if not result:  # a zombie, or about to be one
-                return
-            if not handle.exists():  # another process with this pid may have been read
-                return
-            yield result
-
-
 class _SumReader:
-    """
-    Reads sums as samples, preceded by a marker after each exec.
-
-    Attributes:
-        command: the command line at the last read.
-    """
+    """Reads sums as samples, preceded by a marker after each exec."""
 
     def __init__(
         self,
@@ -254,14 +192,23 @@ class _SumReader:
         budget: Budget | None = None,
         watch: Watch | None = None,
     ) -> None:
-        self.command: str | None = None
         self._pid = pid
-        self._by: Any = _each_mapping if by == "mapping" else by
         self._begin: float | None = None
-        self._space: procfs.AddressSpace | None = None
-        self._has_called_exec = False
-        self._budget = budget
         self._watch = watch
+        key: Any = _each_mapping if by == "mapping" else by
+        self._reader = PacedReader(
+            pid,
+            lambda: process.read_sums_text(pid, key, procfs.PROC),
+            # Groups are in smaps alone: there are fewer samples instead of cheaper ones.
+            None if by is not None else lambda: process.read_light_sums(pid, procfs.PROC),
+            lambda sums: sum(each.rss or 0 for each in sums.values()),
+            budget,
+        )
+
+    @property
+    def command(self) -> str | None:
+        """The command line at the last read."""
+        return self._reader.command
 
     def samples(self, interval: float, duration: float | None) -> Generator[list[Sample]]:
         """Yield the rows of each sample."""
@@ -271,12 +218,11 @@ class _SumReader:
                 self._pid,
                 interval,
                 duration,
-                earliest=self._earliest,
-                wait=_sleep_until if self._watch is None else self._wait,
+                earliest=self._reader.earliest,
+                wait=sleep_until if self._watch is None else self._wait,
             )
         finally:
-            if self._space is not None:
-                self._space.close()
+            self._reader.close()
             if self._watch is not None:
                 self._watch.close()
 
@@ -285,8 +231,7 @@ class _SumReader:
         rows = next(samples)
         if not rows:
             samples.close()
-            msg = f"process {self._pid} has no memory map, or ended before the first sample"
-            raise ProcessNotFound(errno.ESRCH, msg, pid=self._pid)
+            raise_no_memory(self._pid)
         return rows
 
     def _read(self) -> list[Sample]:
@@ -295,7 +240,7 @@ class _SumReader:
         if self._begin is None:
             self._begin = begin
         seconds = begin - self._begin
-        source, sums = self._read_within_budget(seconds)
+        source, sums = self._reader.read(seconds)
         read_seconds = round(time.monotonic() - begin, 6)
         seconds = round(seconds, 6)
         rows = [
@@ -309,39 +254,9 @@ class _SumReader:
             )
             for key, group in sums.items()
         ]
-        if rows and self._has_called_exec:
+        if rows and self._reader.take_exec():
             rows.insert(0, Sample(now, seconds, 0.0, "", totals(()), f"exec: {self.command}"))
-            self._has_called_exec = False
         return rows
-
-    def _read_within_budget(self, now: float) -> tuple[str, dict[Any, Totals]]:
-        """Read smaps if the budget allows it, else status; return the name and the sums."""
-        if self._budget is None:
-            return "smaps", self._read_address_space(self._read_smaps)
-        rss = 0
-        if self._by is None:
-            begin = time.monotonic()
-            sums = self._read_address_space(self._read_status)
-            self._budget.spend_on_status(time.monotonic() - begin, now)
-            rss = sum(each.rss or 0 for each in sums.values())
-            if not sums or not self._budget.allows_smaps(rss, now):
-                return "status", sums
-        begin = time.monotonic()
-        sums = self._read_address_space(self._read_smaps)
-        self._budget.spend_on_smaps(rss, time.monotonic() - begin, now)
-        return "smaps", sums
-
-    def _read_smaps(self) -> process.Reading[dict[Any, Totals]]:
-        return process.read_sums_text(self._pid, self._by, procfs.PROC)
-
-    def _read_status(self) -> process.Reading[dict[Any, Totals]]:
-        return process.read_light_sums(self._pid, procfs.PROC)
-
-    def _earliest(self) -> float:
-        if self._budget is None:
-            return 0.0
-        # Groups are in smaps alone: there are fewer samples instead of cheaper ones.
-        return self._budget.next_status() if self._by is None else self._budget.next_smaps()
 
     def _wait(self, deadline: float) -> list[Sample] | None:
         """Watch until a time; return a marker as soon as the condition holds."""
@@ -350,24 +265,6 @@ class _SumReader:
             return None
         seconds = round(time.monotonic() - (self._begin or 0.0), 6)
         return [Sample(datetime.now(UTC), seconds, 0.0, "", totals(()), text)]
-
-    def _read_address_space(
-        self, read: Callable[[], process.Reading[dict[Any, Totals]]]
-    ) -> dict[Any, Totals]:
-        """Read the sums of one address space, and note whether it is a new one."""
-        for _ in range(process.ATTEMPTS):
-            if self._space is None or not self._space.exists():
-                space = procfs.AddressSpace(self._pid)
-                if self._space is not None:
-                    self._space.close()
-                    self._has_called_exec = True
-                self._space = space
-            reading = read()
-            self.command = reading.command
-            if not reading.value or self._space.exists():
-                return reading.value
-        msg = f"process {self._pid} called exec during each of {process.ATTEMPTS} reads"
-        raise procfs.ExecDuringRead(errno.ESRCH, msg)
 
 
 def _each_mapping(mapping: Mapping) -> str:
