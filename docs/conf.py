@@ -17,7 +17,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.errors import ExtensionError
 
 import smapskit
-from smapskit.cli import cgroup, diff, explain, pages, plot, record, show, system
+from smapskit.cli import cgroup, diff, explain, pages, plot, record, report, show, system
 from smapskit.formats.pmap.dialects import DIALECTS
 from smapskit.model.backing import NAME_RULES
 from smapskit.model.kinds import KIND_RULES, KindRule, MappingKind
@@ -148,6 +148,7 @@ def _help() -> str:
         "Differences": diff,
         "Findings": explain,
         "Cgroups": cgroup,
+        "Reports": report,
         "Recordings": record,
         "Plots": plot,
         "Pages": pages,

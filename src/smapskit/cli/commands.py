@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "pages": "pages",
     "plot": "plot",
     "record": "record",
+    "report": "report",
     "--completion": "completion",
 }
 """All but the default one, which shows a process or a capture, and `--all`."""

@@ -15,6 +15,7 @@ from smapskit.cli.common import (
     OperandReader,
     Parser,
     add_limit,
+    context_fact,
     exit_status,
     operand,
     pid_of,
@@ -163,14 +164,6 @@ def _explain_system(options: argparse.Namespace) -> int:
     return FOUND if reports else 0
 
 
-def _fact(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        msg = f"expected NAME=VALUE, got {text[:40]!a}"
-        raise argparse.ArgumentTypeError(msg)
-    return name, value
-
-
 def _finding_id(text: str) -> str:
     try:
         return check_id(text)
@@ -222,7 +215,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--context",
         action="append",
         default=[],
-        type=_fact,
+        type=context_fact,
         metavar="NAME=VALUE",
         help="a fact of the machine on which a CAPTURE was made; sizes in kB; may be given several "
         "times: "

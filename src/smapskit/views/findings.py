@@ -65,11 +65,11 @@ class Report:
 def format_report(report: Report) -> str:
     """Return the findings as text for a terminal, at most 80 columns wide."""
     findings, unchecked = report.explanation.findings, report.explanation.unchecked
-    lines = _wrap(f"{_title(report)}: {_count(findings)}")
+    lines = _wrap(f"{_title(report)}: {count_findings(findings)}")
     for number, finding in enumerate(findings, 1):
         lines += ["", *_format_finding(number, finding, report.pid)]
     if unchecked:
-        lines += ["", *_format_unchecked(unchecked)]
+        lines += ["", *(line for text in describe_unchecked(unchecked) for line in _wrap(text))]
     return "\n".join([*lines, ""])
 
 
@@ -80,7 +80,8 @@ def _title(report: Report) -> str:
     return ", ".join(parts) or f"this {report.subject}"
 
 
-def _count(findings: Sequence[object]) -> str:
+def count_findings(findings: Sequence[object]) -> str:
+    """Return the number of findings as text."""
     if not findings:
         return NOTHING_FOUND
     return "1 finding" if len(findings) == 1 else f"{len(findings)} findings, largest first"
@@ -88,6 +89,15 @@ def _count(findings: Sequence[object]) -> str:
 
 def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]:
     lines = _wrap(sanitize(finding.title), first=f"{number}. ", rest="   ")
+    for name, text in finding_entries(finding, pid):
+        lines += _labelled(name, text)
+    for at, text in enumerate(_mapping_lines(finding)):
+        lines += [f"   {'Mappings' if at == 0 else '':{_LABEL_WIDTH - 3}}{text}"]
+    return lines
+
+
+def finding_entries(finding: Finding, pid: int | None) -> list[tuple[str, str]]:
+    """Return what a finding says besides its title, with a label for each text."""
     # The commands in the texts can then be copied.
     advice = finding.advice if pid is None else re.sub(r"\bPID\b", str(pid), finding.advice)
     shown = [figure for figure in finding.figures if str(figure) not in finding.title]
@@ -102,12 +112,7 @@ def _format_finding(number: int, finding: Finding, pid: int | None) -> list[str]
         ("How sure", f"{finding.confidence}: {reason}" if is_sure else finding.confidence),
         ("Wrong if", "" if is_sure else finding.disproof),
     ]
-    for name, text in entries:
-        if text:
-            lines += _labelled(name, sanitize(text))
-    for at, text in enumerate(_mapping_lines(finding)):
-        lines += [f"   {'Mappings' if at == 0 else '':{_LABEL_WIDTH - 3}}{text}"]
-    return lines
+    return [(name, sanitize(text)) for name, text in entries if text]
 
 
 def _figure(figure: Figure) -> str:
@@ -136,9 +141,9 @@ def _mapping_line(mapping: Mapping, counter: str) -> str:
     return start + (path if len(path) <= room else f"...{path[3 - room :]}")
 
 
-def _format_unchecked(unchecked: MappingOf[str, Missing]) -> list[str]:
+def describe_unchecked(unchecked: MappingOf[str, Missing]) -> list[str]:
     """Return which rules lack fields, and which facts of the machine, all in kB, are missing."""
-    lines: list[str] = []
+    texts: list[str] = []
     by_fields: dict[tuple[str, ...], list[str]] = {}
     for id_, missing in unchecked.items():
         if missing.fields:
@@ -146,12 +151,12 @@ def _format_unchecked(unchecked: MappingOf[str, Missing]) -> list[str]:
     if by_fields:
         parts = [f"{', '.join(ids)} ({', '.join(names)})" for names, ids in by_fields.items()]
         text = "Not checked, since the source does not report the fields in parentheses: "
-        lines += _wrap(f"{text}{'; '.join(parts)}.")
+        texts.append(f"{text}{'; '.join(parts)}.")
     facts = dict.fromkeys(name for missing in unchecked.values() for name in missing.facts)
     if facts:
         text = "Not checked, since these facts of the machine are not known: "
-        lines += _wrap(f"{text}{', '.join(facts)}. Give them with --context NAME=VALUE, in kB.")
-    return lines
+        texts.append(f"{text}{', '.join(facts)}. Give them with --context NAME=VALUE, in kB.")
+    return texts
 
 
 def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
