@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import platform
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,6 +57,8 @@ def run(words: Sequence[str]) -> int:
         _check_target(options)
         return _report(options)
     except (SmapskitError, OSError) as error:
+        if isinstance(error, FileExistsError):
+            error.add_note("--force replaces it")
         print_error(error)
         return exit_status(error)
 
@@ -67,8 +71,8 @@ def _check_target(options: argparse.Namespace) -> None:
     ):
         msg = f"expected another name for the report than that of an operand, got {target}"
         raise SmapskitError(msg)
-    if not options.force and target.is_symlink() | target.exists():
-        raise SmapskitError(f"{target}: the file exists; -f replaces it, -o names another")
+    if not options.force and os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -53,6 +53,7 @@ def write_snapshot_report(
         # The source of a live process is its smaps file: not a file that a reader may look for.
         source=snapshot.source if snapshot.time is None else None,
         time=snapshot.time,
+        is_live=snapshot.time is not None,
         notes=snapshot.notes,
     )
     _write(path, snapshot_page(snapshot, about), options)
@@ -145,6 +146,8 @@ def _about(
     name: str,
     subject: Explainable,
     options: ReportOptions,
+    *,
+    is_live: bool = False,
     notes: tuple[str, ...] = (),
     **origin: Any,
 ) -> About:
@@ -153,6 +156,7 @@ def _about(
         report=Report(subject=name, explanation=examine(subject, context), **origin),
         title=options.title,
         kernel=options.kernel,
+        is_live=is_live,
         mem_total=context.mem_total,
         notes=notes,
     )

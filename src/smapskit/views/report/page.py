@@ -12,6 +12,7 @@ import base64
 import functools
 import hashlib
 import json
+from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import resources
@@ -21,8 +22,10 @@ import attrs
 
 from smapskit.analysis.findings import format_kb
 from smapskit.model.diff import Difference
+from smapskit.model.kinds import MappingKind
+from smapskit.model.mapping import Mapping
 from smapskit.model.snapshot import Snapshot
-from smapskit.model.totals import Totals, group_by
+from smapskit.model.totals import Totals, totals
 from smapskit.text import truncate
 from smapskit.version import __version__
 from smapskit.views import colours, findings
@@ -32,7 +35,6 @@ from smapskit.views.report.html import Html
 from smapskit.views.report.tables import (
     MAX_EXACT,
     Column,
-    ColumnType,
     Table,
     change_table,
     mapping_table,
@@ -55,6 +57,8 @@ class About:
     title: str | None = None
     kernel: str | None = None
     """The release of the kernel that reported the values."""
+    is_live: bool = False
+    """Whether a live process was read, and not a text."""
     mem_total: int | None = None
     """Memory of the machine, in kB."""
     notes: Sequence[str] = ()
@@ -84,11 +88,12 @@ class RecordedSeries:
 def snapshot_page(snapshot: Snapshot, about: About) -> str:
     """Return the report of the mappings of a process."""
     table = mapping_table(snapshot)
+    kinds = _group_by_kind(snapshot)
     sums = snapshot.totals()
     parts = [
-        _summary(about, _snapshot_text(snapshot, about), _tiles(sums)),
+        _summary(about, _snapshot_text(snapshot, kinds, about), _tiles(sums)),
         _findings(about),
-        _kinds(snapshot, sums),
+        _kinds(kinds, sums),
         *_mapping_views(table, ""),
     ]
     return _page("process", about, parts, [table])
@@ -255,8 +260,12 @@ def _summary(about: About, sentences: Sequence[str], tiles: Html) -> Html:
     entries = [
         ("Process", None if report.pid is None else str(report.pid), in_capture),
         ("Command", truncate(report.command, _MAX_COMMAND) if report.command else None, in_capture),
-        ("Read", None if report.time is None else _time(report.time), in_capture),
-        ("Source", report.source or ("live process" if about.kernel else None), ""),
+        (
+            "First sample" if report.subject == "recording" else "Read",
+            None if report.time is None else _time(report.time),
+            in_capture,
+        ),
+        ("Source", report.source or ("live process" if about.is_live else None), ""),
         ("Kernel", about.kernel, in_capture),
         ("Report made", f"{_time(about.created)} by smapskit {__version__}", ""),
     ]
@@ -303,7 +312,9 @@ def _findings_text(about: About) -> str:
     return f"{findings.count_findings(found).capitalize()}: {titles}."
 
 
-def _snapshot_text(snapshot: Snapshot, about: About) -> list[str]:
+def _snapshot_text(
+    snapshot: Snapshot, kinds: MappingOf[MappingKind, Totals], about: About
+) -> list[str]:
     sums = snapshot.totals()
     if not len(snapshot):
         return [f"{_process(about)} has no mappings.", _findings_text(about)]
@@ -318,7 +329,7 @@ def _snapshot_text(snapshot: Snapshot, about: About) -> list[str]:
     if missing:
         texts.append(f"The source does not report {', '.join(missing)}.")
     if sums.rss:
-        largest = [(kind, t.rss or 0) for kind, t in snapshot.group_by("kind").items()]
+        largest = [(kind, t.rss or 0) for kind, t in kinds.items()]
         largest.sort(key=lambda entry: -entry[1])
         named = [
             f"{kind.value} {format_kb(rss)} ({html.share(rss, sums.rss)})"
@@ -375,7 +386,7 @@ def _side(difference: Difference, number: int) -> Totals:
     if not mappings:
         changed = [(change.before, change.after)[number] for change in difference.changes]
         mappings = tuple(mapping for side in changed for mapping in side)
-    return Snapshot(mappings).totals()
+    return totals(mappings)
 
 
 def _recording_text(recording: RecordedSeries, about: About) -> list[str]:
@@ -411,9 +422,16 @@ def _recording_tiles(recording: RecordedSeries) -> Html:
 # ---- tables and views --------------------------------------------------------------------
 
 
-def _kinds(snapshot: Snapshot, sums: Totals) -> Html:
+def _group_by_kind(snapshot: Snapshot) -> dict[MappingKind, Totals]:
+    """Sum each kind, as in the whole process; `group_by` would compute all kinds again."""
+    groups: dict[MappingKind, list[Mapping]] = {}
+    for mapping, verdict in zip(snapshot, snapshot.kinds(), strict=True):
+        groups.setdefault(verdict.kind, []).append(mapping)
+    return {kind: totals(mappings) for kind, mappings in groups.items()}
+
+
+def _kinds(groups: MappingOf[MappingKind, Totals], sums: Totals) -> Html:
     """Return the sums of each kind, the largest RSS first."""
-    groups = snapshot.group_by("kind")
     measure = "rss" if sums.rss is not None else "size"
     whole = getattr(sums, measure)
     order = sorted(groups, key=lambda kind: (-(getattr(groups[kind], measure) or 0), kind))
@@ -425,8 +443,8 @@ def _kinds(snapshot: Snapshot, sums: Totals) -> Html:
         (f"Share of {HEADINGS[measure]}", False),
     ]
 
-    def cells(name: Html, totals: Totals, last: Html) -> list[Html]:
-        return [name, f"{totals.count:,}", *(html.size(getattr(totals, n)) for n in names), last]
+    def cells(name: Html, group: Totals, last: Html) -> list[Html]:
+        return [name, f"{group.count:,}", *(html.size(getattr(group, n)) for n in names), last]
 
     rows = []
     for kind in order:
@@ -523,14 +541,20 @@ def _kind_changes(difference: Difference) -> Html:
     """Return the sums of each kind before and after, the largest change first."""
     if not (difference.before or difference.after):
         return ""
-    before, after = group_by(difference.before, "kind"), group_by(difference.after, "kind")
+    before, after = (
+        _group_by_kind(Snapshot(side)) for side in (difference.before, difference.after)
+    )
     measure = "rss" if _side(difference, 1).rss is not None else "size"
     rows: list[tuple[int, list[Html]]] = []
+    unchanged = 0
     for kind in dict.fromkeys([*before, *after]):
         old = getattr(before[kind], measure) if kind in before else 0
         new = getattr(after[kind], measure) if kind in after else 0
         delta = None if old is None or new is None else new - old
         counts = [side[kind].count if kind in side else 0 for side in (before, after)]
+        if delta == 0 and counts[0] == counts[1]:
+            unchanged += 1
+            continue
         name = f'<span class="swatch {_group_class(kind.value)}"></span>{html.escape(kind)}'
         cells = [name, f"{counts[0]:,}", f"{counts[1]:,}"]
         cells += [html.size(old), html.size(new), html.change(delta)]
@@ -546,7 +570,10 @@ def _kind_changes(difference: Difference) -> Html:
         ("Change", True),
     ]
     table = html.plain_table(headings, [cells for _, cells in rows], class_="kinds")
-    return html.section("kinds", "Change by kind", table)
+    note = "1 other kind has" if unchanged == 1 else f"{unchanged} other kinds have"
+    text = f"{note} the same number of mappings and the same {heading} as before."
+    hint = f'<p class="hint">{html.escape(text)}</p>' if unchanged else ""
+    return html.section("kinds", "Change by kind", table if rows else "", hint)
 
 
 def _series_table(recording: RecordedSeries) -> Html:
