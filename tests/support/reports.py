@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from support.records import mapping
 
 from smapskit import Mapping, Snapshot
 from smapskit.views.columns import label
+from support.records import mapping
 
 HOSTILE_NAMES = (
     "/x/</script><script>document.title='owned'</script>",
@@ -28,7 +28,7 @@ HOSTILE_NAMES = (
     "/x/שלום/مرحبا/☃.so",
     "__proto__",
     "constructor",
-    "=HYPERLINK(\"https://example.invalid\")",
+    '=HYPERLINK("https://example.invalid")',
     "https://example.invalid/x.js",
 )
 """Names that would do harm as HTML, as a script, or where text has a direction."""
@@ -148,9 +148,7 @@ class ReportPage(HTMLParser):
 def _decode(column: dict[str, Any], count: int) -> list[Any]:
     if column["type"] == "range":
         ranges, last = [], 0
-        for gap, length in zip(
-            column["gaps"].split(), column["lengths"].split(), strict=True
-        ):
+        for gap, length in zip(column["gaps"].split(), column["lengths"].split(), strict=True):
             start = last + int(gap, 16)
             last = start + int(length, 16)
             ranges.append((start, last))

@@ -140,7 +140,7 @@ class TestValues:
         mappings = (
             mapping(2**64 - 4096, size=4, rss=0),
             mapping(0xFFFFFFFFFF600001, size=4, rss=4),
-            mapping(0, size=4, rss=None or 0),
+            mapping(0, size=4, rss=0),
         )
         found = report(Snapshot(mappings))
         assert found.table("mappings")["address"] == [(m.start, m.end) for m in mappings]
@@ -167,9 +167,7 @@ class TestValues:
         assert extra[0] == "Warm: 12"
         assert set(extra[1:]) == {"-"}
 
-    def test_the_sums_of_the_kinds_are_in_the_page(
-        self, report: Callable[..., ReportPage]
-    ) -> None:
+    def test_the_sums_of_the_kinds_are_in_the_page(self, report: Callable[..., ReportPage]) -> None:
         snapshot = smapskit.load(JAVA / "smaps.txt")
         found = report(snapshot)
         titles = {attributes.get("title") for _, attributes in found.tags}
@@ -216,9 +214,7 @@ class TestPlainTables:
     def test_all_rows_of_a_small_process(self, report: Callable[..., ReportPage]) -> None:
         assert "All 4 mappings." in report(Snapshot(SMALL)).text
 
-    def test_the_largest_rows_of_a_large_process(
-        self, report: Callable[..., ReportPage]
-    ) -> None:
+    def test_the_largest_rows_of_a_large_process(self, report: Callable[..., ReportPage]) -> None:
         snapshot = large_snapshot(3000)
         found = report(snapshot)
         assert "The 100 largest of 3,000 mappings; 2,900 are left out here." in found.text
@@ -233,9 +229,7 @@ class TestPlainTables:
 
 
 class TestDifferences:
-    def test_changes_are_those_of_the_difference(
-        self, report: Callable[..., ReportPage]
-    ) -> None:
+    def test_changes_are_those_of_the_difference(self, report: Callable[..., ReportPage]) -> None:
         before = smapskit.load(JAVA / "smaps.txt")
         after = [attrs.evolve(m, rss=(m.rss or 0) + 4 * n) for n, m in enumerate(before[:60])]
         difference = smapskit.diff(before, after)
@@ -267,9 +261,7 @@ class TestDifferences:
 
 class TestRecordings:
     @pytest.mark.parametrize("name", ["sequential", "swap"])
-    def test_the_layers_are_the_groups(
-        self, name: str, report: Callable[..., ReportPage]
-    ) -> None:
+    def test_the_layers_are_the_groups(self, name: str, report: Callable[..., ReportPage]) -> None:
         recording = Recording.load(RECORDED / f"{name}.csv")
         found = report(recording, memory_limit=262_144)
         chart = found.data["chart"]

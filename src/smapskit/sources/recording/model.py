@@ -283,9 +283,7 @@ def plotted_series(recording: Recording) -> PlottedSeries:
     return PlottedSeries(list(sums), values, is_stacked=False)
 
 
-def _rss_of_groups(
-    recording: Recording, seconds: Sequence[float]
-) -> dict[str, list[int | None]]:
+def _rss_of_groups(recording: Recording, seconds: Sequence[float]) -> dict[str, list[int | None]]:
     """Return the RSS of each group in each sample; 0 where the group has no mappings."""
     position = {second: number for number, second in enumerate(seconds)}
     groups: dict[str, list[int | None]] = {}

@@ -136,7 +136,7 @@ def largest_rows(table: Table) -> Html:
         order = "first" if table.id == "samples" else "largest"
         note = (
             f"The {len(rows)} {order} of {table.count:,} {table.noun}; {left_out:,} are left out "
-            "here. With JavaScript, this page shows all of them."
+            "here. A browser with JavaScript shows all of them."
         )
     cells = ([_cell(column, row) for column in shown] for row in rows)
     body = plain_table(headings, cells) if rows else ""
@@ -153,17 +153,13 @@ def _cell(column: Column, row: int) -> Html:
         case ColumnType.CHANGE:
             return change(value)
         case ColumnType.NUMBER:
-            return UNKNOWN if value is None else f"{value:,}"
+            return f"{value:,.3f}" if isinstance(value, float) else f"{value:,}"
     return f'<span class="name">{escape(value)}</span>'
 
 
-def finding_article(
-    number: int, finding: Finding, entries: Iterable[tuple[str, str]]
-) -> Html:
+def finding_article(number: int, finding: Finding, entries: Iterable[tuple[str, str]]) -> Html:
     """Return a finding that can be opened and closed."""
-    lines = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries
-    )
+    lines = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in entries)
     proof = finding.mappings[:_MAX_FINDING_MAPPINGS]
     items = "".join(
         f'<li><a href="#mappings" data-find="{m.start:x}"><code>{m.start:x}</code></a> '
@@ -181,7 +177,7 @@ def finding_article(
     return (
         f'<details class="finding {severity}" open><summary>'
         f'<span class="badge">{severity}</span> <strong>{number}. {escape(finding.title)}</strong>'
-        f'</summary><dl>{lines}</dl></details>'
+        f"</summary><dl>{lines}</dl></details>"
     )
 
 

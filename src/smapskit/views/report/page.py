@@ -199,7 +199,7 @@ def embed_json(value: object) -> str:
 @functools.cache
 def assets() -> tuple[str, str]:
     """Return the style and the script; they are the same in every report of a version."""
-    folder = resources.files(__package__)
+    folder = resources.files("smapskit.views.report")
     style = (folder / "report.css").read_text("utf-8")
     scripts = [(folder / name).read_text("utf-8") for name in SCRIPTS]
     return f"\n{style}\n{_group_colours()}", '\n"use strict";\n' + "\n".join(scripts)
@@ -221,9 +221,7 @@ def _on(colour: str) -> str:
     """Return the colour of text on a colour: black or white, which has the higher contrast."""
     if colour == colours.FOREGROUND:
         return "var(--page)"
-    red, green, blue = (
-        (int(colour[at : at + 2], 16) / 255) ** 2.2 for at in (1, 3, 5)
-    )
+    red, green, blue = ((int(colour[at : at + 2], 16) / 255) ** 2.2 for at in (1, 3, 5))
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     return "#000" if luminance > 0.18 else "#fff"  # noqa: PLR2004  equal contrast at 0.179
 
@@ -374,9 +372,11 @@ def _change_tiles(difference: Difference) -> Html:
     entries = []
     for name in OF_GROUPS:
         old, new = getattr(before, name), getattr(after, name)
-        delta = None if old is None or new is None else new - old
-        remark = "" if delta is None else f"{format_kb(old)} → {format_kb(new)}"
-        entries.append((HEADINGS[name], html.change(delta), remark))
+        if old is None or new is None:
+            entries.append((HEADINGS[name], html.change(None), ""))
+        else:
+            remark = f"{format_kb(old)} → {format_kb(new)}"
+            entries.append((HEADINGS[name], html.change(new - old), remark))
     return html.tiles(entries)
 
 
@@ -461,7 +461,7 @@ def _kinds(groups: MappingOf[MappingKind, Totals], sums: Totals) -> Html:
 
 def _mapping_views(table: Table, suffix: str) -> list[Html]:
     if not table.count:
-        return []
+        return [_table_section(table, suffix)]
     return [
         html.script_section(
             "treemap",
@@ -517,9 +517,7 @@ def _growth(changes: Table) -> Html:
     )
 
 
-def _grown_row(
-    columns: dict[str, Column], measured: Column, row: int, largest: int
-) -> list[Html]:
+def _grown_row(columns: dict[str, Column], measured: Column, row: int, largest: int) -> list[Html]:
     kind = columns["kind"].values[row]
     class_ = _group_class(kind)
     return [

@@ -25,9 +25,10 @@ class RowTable {
       .map((column) => ({ values: column.values, texts: column.texts.map((t) => t.toLowerCase()) }));
     const { address } = this.table.byName;
     return Array.from({ length: this.table.count }, (_, row) => {
-      let text = address ? address.exact(row) : "";
-      for (const { values, texts } of lower) text += `\n${texts[values[row]]}`;
-      return text;
+      // Joined, and not added up: the first search would have to copy strings that were added up.
+      const parts = address ? [address.exact(row)] : [];
+      for (const { values, texts } of lower) parts.push(texts[values[row]]);
+      return parts.join("\n");
     });
   }
 
@@ -47,7 +48,7 @@ class RowTable {
     view.append(make("div", { class: "toolbar" }, label, this.search, this.count));
     this.heads = this.shown.map((column) => {
       const button = make("button", { type: "button", text: column.heading, onclick: () => this.sort(column) });
-      return make("th", { scope: "col", "aria-sort": "none", class: column.isNumber ? "number" : "" }, button);
+      return make("th", { scope: "col", "aria-sort": "none", class: `${column.isNumber ? "number" : "text"} ${column.name}` }, button);
     });
     this.body = make("tbody");
     const columns = this.shown.map((column) => make("col", { class: `${column.type} ${column.name}` }));
@@ -166,7 +167,7 @@ class RowTable {
     const cells = this.shown.map((column) => {
       const mono = column.type === "range" || column.name === "perms" ? " mono" : "";
       const title = column.exact(row);
-      return make("td", { class: `${column.isNumber ? "number" : "text"}${mono}`, title, text: column.cell(row) });
+      return make("td", { class: `${column.isNumber ? "number" : "text"} ${column.name}${mono}`, title, text: column.cell(row) });
     });
     const line = make("tr", { "data-at": String(position), "aria-rowindex": String(position + 2) }, ...cells);
     if (position === this.current) {

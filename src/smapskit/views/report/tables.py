@@ -143,9 +143,7 @@ def mapping_table(snapshot: Snapshot) -> Table:
         *_sizes(mappings, OF_MAPPINGS),
         _text("pathname", HEADINGS["pathname"], (labels[m.pathname] for m in mappings)),
         _text("known_by", "Kind known by", known_by, is_shown=False),
-        _text(
-            "backing", HEADINGS["backing"], (label(m.backing) for m in mappings), is_shown=False
-        ),
+        _text("backing", HEADINGS["backing"], (label(m.backing) for m in mappings), is_shown=False),
     ]
     details: list[tuple[str, str, Callable[[Mapping], Any]]] = [
         ("offset", "Offset", lambda m: m.offset if m.offset is None else f"{m.offset:x}"),
@@ -215,9 +213,7 @@ def change_table(difference: Difference) -> Table:
             [(change.mapping.start, change.mapping.end) for change in changes],
         ),
         _text("perms", HEADINGS["perms"], (str(change.mapping.perms) for change in changes)),
-        _text(
-            "kind", HEADINGS["kind"], (kind_of.get(id(c.mapping), "(unknown)") for c in changes)
-        ),
+        _text("kind", HEADINGS["kind"], (kind_of.get(id(c.mapping), "(unknown)") for c in changes)),
     ]
     for name in OF_CHANGES:
         pairs = [(_sum(c.before, name), _sum(c.after, name)) for c in changes]
