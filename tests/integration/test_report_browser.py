@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +16,13 @@ import attrs
 import pytest
 from support.paths import FIXTURES, RECORDED
 from support.reports import HOSTILE_NAMES, hostile_snapshot, labels, large_snapshot
+from support.subjects import MAPPER, Start
 
 import smapskit
-from smapskit import Snapshot, diff
+from smapskit import Snapshot, cli, diff
 from smapskit.analysis.findings import format_kb
 from smapskit.sources.recording import Recording
+from smapskit.views.columns import label
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -223,6 +226,35 @@ def test_hostile_names_are_shown_as_text(page: Page) -> None:
         assert [row["Pathname"] for row in page.rows()] == [name]
 
 
+def test_a_hostile_process(page: Page, tmp_path: Path, start: Start) -> None:
+    names = [
+        b"<script>document.title='owned'<",
+        b"<img src=x onerror=document.title='owned'>",
+        b"\xff\x80 \xe2\x80\xaegnp.exe\n\x1b[31m",
+        b"&lt;b&gt;\"'><svg onload=document.title='owned'>",
+    ]
+    (tmp_path / "<").mkdir()  # so that a path contains "</script>"
+    paths = [tmp_path / os.fsdecode(name) for name in names]
+    paths.append(tmp_path / "<" / "script><script>document.title='owned'<")
+    pid = start(sys.executable, "-c", MAPPER, *map(str, paths)).pid
+    assert cli.main(["report", str(pid), "-f", "-o", str(page.folder / "process.html")]) == 0
+    page.open("process")
+    page.wait("document.documentElement.classList.contains('scripted')")
+    search(page, str(tmp_path))
+    assert {row["Pathname"] for row in page.rows()} == {
+        label(mapping.pathname)
+        for mapping in smapskit.read(pid)
+        if mapping.pathname.startswith(str(tmp_path))
+    }
+    assert len(page.rows()) == len(paths)
+    messages, requested = page.logs()
+    assert messages == []
+    assert requested == [(page.folder / "process.html").as_uri()]
+    assert page.driver.title.startswith(f"Memory of process {pid}: ")
+    assert len(page.all("script")) == 2
+    assert page.all("main img, main :not(td) > svg") == []
+
+
 def search(page: Page, text: str, table: str = "mappings") -> str:
     """Type into the search field and return what the page counts."""
     field = page.find(f"#search-{table}")
@@ -262,6 +294,29 @@ class TestTable:
         page.press(KEYS["Up"], KEYS["Up"])
         third = snapshot[-3]
         assert page.find(".details h3").text.startswith(f"{third.start:x}-")
+
+    def test_more_rows_than_a_browser_can_lay_out(self, page: Page) -> None:
+        text = (page.folder / "large.html").read_text()
+        assert text.count("const MAX_HEIGHT = 16e6;") == 1
+        changed = text.replace("const MAX_HEIGHT = 16e6;", "const MAX_HEIGHT = 40000;")
+        (page.folder / "changed.html").write_text(changed)
+        page.command("Page.enable")
+        page.command("Page.setBypassCSP", enabled=True)  # the hash is that of the other script
+        try:
+            page.open("changed")
+        finally:
+            page.command("Page.setBypassCSP", enabled=False)
+        page.run("document.querySelector('#mappings .grid').scrollTop = 1e9")
+        page.wait(f"document.querySelector('tr[data-at=\"{LARGE_COUNT - 1}\"]')")
+        page.run("document.querySelector('#mappings .grid').focus()")
+        page.press(KEYS["Down"], KEYS["End"], KEYS["Up"])
+        is_visible = """
+            const line = document.querySelector("tr.current").getBoundingClientRect();
+            const grid = document.querySelector("#mappings .grid").getBoundingClientRect();
+            return line.top >= grid.top && line.bottom <= grid.bottom;
+        """
+        assert page.find("tr.current").get_attribute("data-at") == str(LARGE_COUNT - 2)
+        assert page.run(is_visible)
 
     def test_search(self, page: Page) -> None:
         snapshot = large_snapshot(LARGE_COUNT)

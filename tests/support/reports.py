@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from html.parser import HTMLParser
 from pathlib import Path
@@ -50,6 +51,7 @@ def hostile_snapshot() -> Snapshot:
     return Snapshot(tuple(mappings), pid=1, command="".join(HOSTILE_NAMES), notes=HOSTILE_NAMES)
 
 
+@functools.cache
 def large_snapshot(count: int = 65_530) -> Snapshot:
     """Return a snapshot with many mappings, of which some have names and gaps before them."""
     mappings, start = [], 0x7F0000000000

@@ -8,7 +8,6 @@ class RowTable {
   constructor(section, table) {
     this.table = table;
     this.shown = table.columns.filter((column) => column.shown);
-    this.hasExtremeCount = table.count * ROW_HEIGHT > MAX_HEIGHT;
     this.rows = Uint32Array.from({ length: table.count }, (_, row) => row);
     this.order = this.rows;
     this.texts = this.searchTexts();
@@ -133,24 +132,28 @@ class RowTable {
     return column.type === "change" ? formatChange(sum) : formatKb(sum);
   }
 
+  /** Return the height of all rows, and how far the rows move for each pixel of the scroll bar. */
+  measure() {
+    const all = this.rows.length * ROW_HEIGHT;
+    const total = Math.min(all, MAX_HEIGHT);
+    const height = (this.scroller.clientHeight || 480) - this.heads[0].offsetHeight;
+    return { total, height, scale: total > height ? (all - height) / (total - height) : 1 };
+  }
+
   /** Create the rows that are in view. */
   draw() {
-    const count = this.rows.length;
-    const height = this.scroller.clientHeight || 480;
-    // Of more rows than a browser can lay out, the scroll bar selects a place among all.
-    const total = Math.min(count * ROW_HEIGHT, MAX_HEIGHT);
+    const { total, height, scale } = this.measure();
     const top = this.scroller.scrollTop;
-    const scale = this.hasExtremeCount && total > height ? (count * ROW_HEIGHT - height) / (total - height) : 1;
-    const at = Math.floor((top * scale) / ROW_HEIGHT);
+    const at = Math.min(Math.floor((top * scale) / ROW_HEIGHT), this.rows.length);
     const first = Math.max(0, at - ROWS_BESIDE);
-    const last = Math.min(count, at + Math.ceil(height / ROW_HEIGHT) + ROWS_BESIDE);
-    const key = `${first} ${last} ${this.current}`;
+    const last = Math.min(this.rows.length, at + Math.ceil(height / ROW_HEIGHT) + ROWS_BESIDE);
+    const before = Math.max(0, Math.round(first * ROW_HEIGHT - top * (scale - 1)));
+    const key = `${first} ${last} ${before} ${this.current}`;
     if (this.drawn === key) return;
     this.drawn = key;
-    const before = Math.max(0, top - (at - first) * ROW_HEIGHT - ((top * scale) % ROW_HEIGHT));
-    const lines = [this.space(scale === 1 ? first * ROW_HEIGHT : before)];
+    const lines = [this.space(before)];
     for (let position = first; position < last; position += 1) lines.push(this.line(position));
-    lines.push(this.space(Math.max(0, total - (last - first) * ROW_HEIGHT - (scale === 1 ? first * ROW_HEIGHT : before))));
+    lines.push(this.space(Math.max(0, total - before - (last - first) * ROW_HEIGHT)));
     this.body.replaceChildren(...lines);
   }
 
@@ -189,15 +192,12 @@ class RowTable {
   /** Make a row the current one, bring it into view and show its details. */
   select(position) {
     this.current = position;
-    const head = this.heads[0].offsetHeight;
+    const { height, scale } = this.measure();
     const top = position * ROW_HEIGHT;
-    const { scrollTop, clientHeight } = this.scroller;
-    if (!this.hasExtremeCount) {
-      if (top < scrollTop) this.scroller.scrollTop = top;
-      else if (top + ROW_HEIGHT > scrollTop + clientHeight - head) {
-        this.scroller.scrollTop = top + ROW_HEIGHT + head - clientHeight;
-      }
-    }
+    const shown = this.scroller.scrollTop * scale;
+    const bottom = top + ROW_HEIGHT - height;
+    if (top < shown) this.scroller.scrollTop = top / scale;
+    else if (bottom > shown) this.scroller.scrollTop = bottom / scale;
     this.draw();
     const row = this.rows[position];
     const entries = this.table.columns.map((column) => {
