@@ -70,7 +70,7 @@ class Chart {
     else this.lines(svg, x, y);
     if (limit !== null) {
       svg.append(makeSvg("line", { class: "limit", x1: left, x2: width - right, y1: y(limit), y2: y(limit) }));
-      svg.append(makeSvg("text", { class: "limit-text", x: width - right, y: y(limit) - 5, "text-anchor": "end" }, `limit ${formatKb(limit)}`));
+      svg.append(makeSvg("text", { class: "limit-text", x: width - right, y: y(limit) - 8, "text-anchor": "end" }, `limit ${formatKb(limit)}`));
     }
     this.markers(svg, x, top, height - bottom, width);
     this.cursor = makeSvg("line", { class: "cursor", y1: top, y2: height - bottom, visibility: "hidden" });

@@ -158,7 +158,7 @@ class RowTable {
   }
 
   space(height) {
-    const cell = make("td", { colspan: String(this.shown.length) });
+    const cell = make("td"); // only one: a cell over all columns would count those not displayed
     cell.style.height = `${height}px`;
     const line = make("tr", { class: "space", "aria-hidden": "true" }, cell);
     line.hidden = height === 0;
