@@ -86,7 +86,7 @@ def _reports(options: argparse.Namespace, reader: OperandReader) -> Iterator[Rep
         )
         return
     for subject in reader.read(lambda word: _load(word, options.limit)):
-        context = _context(options.context, pid_of(word))
+        context = machine.complete_context(options.context, pid_of(word))
         explanation = examine(subject, context, options.ignore)
         if isinstance(subject, OomReport):
             place = f"{word}, line {subject.line_number}"
@@ -126,14 +126,6 @@ def _compare(
         source=f"{words[0]} -> {words[1]}",
         time=after.time,
     )
-
-
-def _context(given: Context, pid: int | None) -> Context:
-    """Return the facts given, and for a live process those of the machine."""
-    if pid is None:
-        return given
-    known = attrs.asdict(given, filter=lambda _, value: value is not None)
-    return attrs.evolve(machine.read_context(pid), **known)
 
 
 def _explain_system(options: argparse.Namespace) -> int:

@@ -9,8 +9,6 @@ import platform
 from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
-
 from smapskit.analysis.context import Context
 from smapskit.cli.common import (
     FAILURE,
@@ -109,13 +107,9 @@ def _report(options: argparse.Namespace) -> int:
 
 def _report_options(options: argparse.Namespace, pid: int | None) -> ReportOptions:
     """Return what the report contains; of a live process with the facts of this machine."""
-    context = options.context
-    if pid is not None:
-        given = attrs.asdict(context, filter=lambda _, value: value is not None)
-        context = attrs.evolve(machine.read_context(pid), **given)
     return ReportOptions(
         title=options.title,
-        context=context,
+        context=machine.complete_context(options.context, pid),
         kernel=None if pid is None else platform.release(),
         overwrite=options.force,
     )
