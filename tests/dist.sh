@@ -13,6 +13,8 @@ from pathlib import Path
 (wheel,), (sdist,) = Path(sys.argv[1]).glob("*.whl"), Path(sys.argv[1]).glob("*.tar.gz")
 names = zipfile.ZipFile(wheel).namelist()
 assert "smapskit/py.typed" in names, names
+for name in ("report.css", "main.js", "table.js", "treemap.js"):
+    assert f"smapskit/views/report/{name}" in names, names
 assert any(name.endswith("share/man/man1/smapskit.1") for name in names), names
 assert all(name.startswith(("smapskit/", "smapskit-")) for name in names), names
 (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
@@ -33,6 +35,7 @@ END
 python3 -m venv "$out/venv"
 "$out/venv/bin/pip" install -q "$out"/*.whl
 (cd / && "$out/venv/bin/smapskit" --version && "$out/venv/bin/smapskit" $$ | tail -n 1)
+(cd / && "$out/venv/bin/smapskit" report $$ -o "$out/report.html" && grep -q 'class RowTable' "$out/report.html")
 cp tests/typed_user.py "$out/typed_user.py"
 (cd "$out" && "$python" -m mypy --strict --python-executable "$out/venv/bin/python" typed_user.py)
 (cd "$out" && "$python" -m pyright --pythonpath "$out/venv/bin/python" typed_user.py)

@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "pages": "which pages of a process or of a file are in memory",
     "plot": "draw a recording",
     "record": "sample a process over time into a file",
+    "report": "write one HTML file to attach to a bug report",
     "watch": "memory over time, live, and who grows",
 }
 """

@@ -154,6 +154,23 @@ def share(text: str) -> float:
     return value
 
 
+def size_in_kb(text: str) -> int:
+    """Accept a size such as 512M; return it in kB."""
+    try:
+        return parse_size(text) // 1024
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def context_fact(text: str) -> tuple[str, str]:
+    """Accept NAME=VALUE."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        msg = f"expected NAME=VALUE, got {text[:40]!a}"
+        raise argparse.ArgumentTypeError(msg)
+    return name, value
+
+
 def _start(text: str) -> str:
     """Return the beginning of an argument, quoted."""
     return repr(text if len(text) <= 20 else f"{text[:20]}...")  # noqa: PLR2004

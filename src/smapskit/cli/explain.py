@@ -16,6 +16,7 @@ from smapskit.cli.common import (
     OperandReader,
     Parser,
     add_limit,
+    context_fact,
     exit_status,
     operand,
     pid_of,
@@ -97,7 +98,7 @@ def _reports(options: argparse.Namespace, reader: OperandReader) -> Iterator[Rep
         )
         return
     for subject in reader.read(lambda word: _load(word, options.limit)):
-        context = _context(options.context, pid_of(word))
+        context = machine.complete_context(options.context, pid_of(word))
         explanation = examine(subject, context, options.ignore)
         if isinstance(subject, OomReport):
             place = f"{word}, line {subject.line_number}"
@@ -140,14 +141,6 @@ def _compare(
     )
 
 
-def _context(given: Context, pid: int | None) -> Context:
-    """Return the facts given, and for a live process those of the machine."""
-    if pid is None:
-        return given
-    known = attrs.asdict(given, filter=lambda _, value: value is not None)
-    return attrs.evolve(machine.read_context(pid), **known)
-
-
 def _explain_system(options: argparse.Namespace) -> int:
     try:
         with show_progress() as progress:
@@ -175,14 +168,6 @@ def _explain_system(options: argparse.Namespace) -> int:
     for reason, count in unreadable_reasons(found.unreadable).items():
         print_message(f"{count} more could not be read ({reason})")
     return FOUND if reports else 0
-
-
-def _fact(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        msg = f"expected NAME=VALUE, got {text[:40]!a}"
-        raise argparse.ArgumentTypeError(msg)
-    return name, value
 
 
 def _finding_id(text: str) -> str:
@@ -236,7 +221,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--context",
         action="append",
         default=[],
-        type=_fact,
+        type=context_fact,
         metavar="NAME=VALUE",
         help="a fact of the machine on which a CAPTURE was made; sizes in kB; may be given several "
         "times: "

@@ -6,12 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from smapskit.cli.common import FAILURE, STATUSES, Parser, print_error
+from smapskit.cli.common import FAILURE, STATUSES, Parser, print_error, size_in_kb
 from smapskit.errors import SmapskitError
 from smapskit.sources import outfile
 from smapskit.sources.pages.storage import SUFFIX, load_pages
 from smapskit.sources.recording import Recording
-from smapskit.text import parse_size
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -49,13 +48,6 @@ def _check_target(picture: Path, recording: str) -> None:
         raise SmapskitError(msg)
 
 
-def _kb(text: str) -> int:
-    try:
-        return parse_size(text) // 1024
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of the options."""
     parser = Parser(
@@ -75,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--memory-limit",
-        type=_kb,
+        type=size_in_kb,
         metavar="SIZE",
         help="draw a line at the limit of the process, such as 512M",
     )

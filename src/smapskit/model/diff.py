@@ -12,8 +12,12 @@ from smapskit.model.mapping import COUNTERS, Mapping, Usage, are_equal
 from smapskit.model.totals import totals
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from matplotlib.figure import Figure
     from pandas import DataFrame
+
+    from smapskit.analysis.context import Context
 
 
 class ChangeKind(enum.StrEnum):
@@ -144,6 +148,32 @@ class Difference:
         from smapskit.views import plots  # noqa: PLC0415
 
         return plots.plot_difference(self)
+
+    def to_html(
+        self,
+        path: str | PathLike[str],
+        *,
+        title: str | None = None,
+        context: Context | None = None,
+    ) -> None:
+        """
+        Write a report: one HTML file with findings, what grew, and all changes.
+
+        It opens offline and loads nothing. The file is complete or not written at all; an
+        existing one is replaced. Files of root have mode 0600.
+
+        Args:
+            path: of the file.
+            title: of the page; None: the process.
+            context: as in `explain`.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from smapskit.sources import report  # noqa: PLC0415  late import: sources come after model
+
+        options = report.ReportOptions(title=title, context=context)
+        report.write_difference_report(self, path, options)
 
     def _repr_html_(self) -> str:
         from smapskit.views import html  # noqa: PLC0415

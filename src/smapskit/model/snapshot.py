@@ -20,9 +20,12 @@ from smapskit.model.totals import GroupName, Key, Totals
 from smapskit.text import truncate
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
+    from smapskit.analysis.context import Context
     from smapskit.formats.smaps.layout import Layout
     from smapskit.views.frames import Unit
 
@@ -157,6 +160,32 @@ class Snapshot(Sequence[Mapping]):
         from smapskit.views import plots  # noqa: PLC0415
 
         return plots.plot_snapshot(self, by)
+
+    def to_html(
+        self,
+        path: str | PathLike[str],
+        *,
+        title: str | None = None,
+        context: Context | None = None,
+    ) -> None:
+        """
+        Write a report: one HTML file with findings, a treemap, an address map and all mappings.
+
+        It opens offline and loads nothing. The file is complete or not written at all; an
+        existing one is replaced. Files of root have mode 0600.
+
+        Args:
+            path: of the file.
+            title: of the page; None: the process.
+            context: as in `explain`.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from smapskit.sources import report  # noqa: PLC0415  late import: sources come after model
+
+        options = report.ReportOptions(title=title, context=context)
+        report.write_snapshot_report(self, path, options)
 
     def _repr_html_(self) -> str:
         from smapskit.views import html  # noqa: PLC0415

@@ -61,6 +61,14 @@ def read_context(pid: int | None = None, *, proc: str | PathLike[str] = procfs.P
     )
 
 
+def complete_context(given: Context, pid: int | None) -> Context:
+    """Return the facts given, and for a live process those of the machine; `pid` None: a text."""
+    if pid is None:
+        return given
+    known = attrs.asdict(given, filter=lambda _, value: value is not None)
+    return attrs.evolve(read_context(pid), **known)
+
+
 def _number(pattern: bytes, text: bytes) -> int | None:
     found = re.search(pattern, text)
     return int(found[1]) if found else None

@@ -80,14 +80,14 @@ def format_report(report: Report, style: TableStyle = PLAIN) -> str:
     if report.is_empty:
         return "\n".join([*text.wrap(f"{_title(report)}: {_NO_MAPPINGS}"), ""])
     findings, unchecked = report.explanation.findings, report.explanation.unchecked
-    lines = text.wrap(f"{_title(report)}: {_count(findings)}")
+    lines = text.wrap(f"{_title(report)}: {count_findings(findings)}")
     for number, finding in enumerate(findings[: style.top], 1):
         lines += ["", *text.finding(number, finding, report.pid)]
     rest = len(findings[len(findings[: style.top]) :])
     if rest:
         lines += ["", f"and {rest} more (not printed with --top {style.top})"]
     if unchecked:
-        lines += ["", *text.unchecked(unchecked)]
+        lines += ["", *(line for each in describe_unchecked(unchecked) for line in text.wrap(each))]
     return "\n".join([*lines, ""])
 
 
@@ -98,10 +98,48 @@ def _title(report: Report) -> str:
     return ", ".join(parts) or f"this {report.subject}"
 
 
-def _count(findings: Sequence[object]) -> str:
+def count_findings(findings: Sequence[object]) -> str:
+    """Return the number of findings as text."""
     if not findings:
         return NOTHING_FOUND
     return "1 finding" if len(findings) == 1 else f"{len(findings)} findings, largest first"
+
+
+def finding_entries(finding: Finding, pid: int | None) -> list[tuple[str, str]]:
+    """Return what a finding says besides its title, with a label for each text."""
+    # The commands in the texts can then be copied.
+    advice = finding.advice if pid is None else re.sub(r"\bPID\b", str(pid), finding.advice)
+    shown = [figure for figure in finding.figures if str(figure) not in finding.title]
+    # The reason why nothing would disprove it is the reason why it is certain.
+    reason = finding.disproof.removeprefix(_CANNOT_BE_WRONG)
+    is_sure = reason != finding.disproof
+    entries = [
+        ("Id", f"{finding.id} ({finding.severity})"),
+        ("Also", ", ".join(map(_figure, shown))),
+        ("Meaning", finding.meaning),
+        ("What to do", advice),
+        ("How sure", f"{finding.confidence}: {reason}" if is_sure else finding.confidence),
+        ("Wrong if", "" if is_sure else finding.disproof),
+    ]
+    return [(name, sanitize(text)) for name, text in entries if text]
+
+
+def describe_unchecked(unchecked: MappingOf[str, Missing]) -> list[str]:
+    """Return which rules lack fields, and which facts of the machine, all in kB, are missing."""
+    texts: list[str] = []
+    by_fields: dict[tuple[str, ...], list[str]] = {}
+    for id_, missing in unchecked.items():
+        if missing.fields:
+            by_fields.setdefault(missing.fields, []).append(id_)
+    if by_fields:
+        parts = [f"{', '.join(ids)} ({', '.join(names)})" for names, ids in by_fields.items()]
+        text = "Not checked, since the source does not report the fields in parentheses: "
+        texts.append(f"{text}{'; '.join(parts)}.")
+    facts = dict.fromkeys(name for missing in unchecked.values() for name in missing.facts)
+    if facts:
+        text = "Not checked, since these facts of the machine are not known: "
+        texts.append(f"{text}{', '.join(facts)}. Give them with --context NAME=VALUE, in kB.")
+    return texts
 
 
 def _figure(figure: Figure) -> str:
@@ -125,23 +163,8 @@ class _Text:
         """Return the title of a finding, what it means, and its mappings."""
         title = self.wrap(sanitize(finding.title), first=f"{number}. ", rest="   ")
         lines = [self._style.paint(line, "bold") for line in title]
-        # The commands in the texts can then be copied.
-        advice = finding.advice if pid is None else re.sub(r"\bPID\b", str(pid), finding.advice)
-        shown = [figure for figure in finding.figures if str(figure) not in finding.title]
-        # The reason why nothing would disprove it is the reason why it is certain.
-        reason = finding.disproof.removeprefix(_CANNOT_BE_WRONG)
-        is_sure = reason != finding.disproof
-        entries = [
-            ("Id", f"{finding.id} ({finding.severity})"),
-            ("Also", ", ".join(map(_figure, shown))),
-            ("Meaning", finding.meaning),
-            ("What to do", advice),
-            ("How sure", f"{finding.confidence}: {reason}" if is_sure else finding.confidence),
-            ("Wrong if", "" if is_sure else finding.disproof),
-        ]
-        for name, text in entries:
-            if text:
-                lines += self._labelled(name, self.wrap(sanitize(text), _INDENT, _INDENT))
+        for name, text in finding_entries(finding, pid):
+            lines += self._labelled(name, self.wrap(text, _INDENT, _INDENT))
         return lines + self._labelled("Mappings", self._mappings(finding))
 
     def _labelled(self, name: str, lines: list[str]) -> list[str]:
@@ -164,24 +187,6 @@ class _Text:
         name = "RSS" if counter == "rss" else counter.replace("_", " ")
         start = f"{_INDENT}{mapping.start:x} {mapping.perms} {value:>9} {name}  "
         return start + self._style.name(label(mapping.pathname), len(start))
-
-    def unchecked(self, unchecked: MappingOf[str, Missing]) -> list[str]:
-        """Return which rules lack fields, and which facts of the machine are missing."""
-        lines: list[str] = []
-        by_fields: dict[tuple[str, ...], list[str]] = {}
-        for id_, missing in unchecked.items():
-            if missing.fields:
-                by_fields.setdefault(missing.fields, []).append(id_)
-        if by_fields:
-            parts = [f"{', '.join(ids)} ({', '.join(names)})" for names, ids in by_fields.items()]
-            text = "Not checked, since the source does not report the fields in parentheses: "
-            lines += self.wrap(f"{text}{'; '.join(parts)}.")
-        facts = dict.fromkeys(name for missing in unchecked.values() for name in missing.facts)
-        if facts:
-            text = "Not checked, since these facts of the machine are not known: "
-            advice = "Give them with --context NAME=VALUE, in kB."
-            lines += self.wrap(f"{text}{', '.join(facts)}. {advice}")
-        return lines
 
     def processes(self, found: Sequence[tuple[Finding, Report]]) -> list[str]:
         """Return the processes that have a finding."""

@@ -119,7 +119,7 @@ def plot_stack(
         return new_figure_with_text(title, "The recording has no samples.", command)
     figure = new_figure()
     axes = figure.subplots()
-    layers = _layers(groups)
+    layers = [(name, themed(colour), values) for name, colour, values in stack_layers(groups)]
     sums = [sum(values) for values in zip(*(values for _, _, values in layers), strict=True)]
     highest = [value for value in sums if not math.isnan(value)]
     kb, per_second = _label_axes(axes, seconds, [*highest, memory_limit or 0])
@@ -139,8 +139,14 @@ def plot_stack(
     return figure
 
 
-def _layers(groups: Series) -> list[tuple[str, str, list[float]]]:
-    """Return name, colour and values of each layer from the bottom: the largest maximum first."""
+def stack_layers(groups: Series) -> list[tuple[str, str, list[float]]]:
+    """
+    Return the layers of a stack from the bottom, the largest maximum first.
+
+    Returns:
+        The name, the colour (as in `colours`) and the values of at most nine layers; NaN where a
+        sample does not report the value.
+    """
     known = {
         name: [math.nan if value is None else float(value) for value in values]
         for name, values in groups.items()
@@ -151,7 +157,7 @@ def _layers(groups: Series) -> list[tuple[str, str, list[float]]]:
     layers = []
     for position, name in enumerate(largest_first[:_MAX_GROUPS]):
         colour = of_backings[name] if is_backing else colours.OF_SERIES[position]
-        layers.append((name, themed(colour), known[name]))
+        layers.append((name, colour, known[name]))
     rest = [known[name] for name in largest_first[_MAX_GROUPS:]]
     if rest:
         name = "1 other" if len(rest) == 1 else f"{len(rest)} others"

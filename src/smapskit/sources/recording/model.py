@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, overload
 
 import attrs
 
@@ -178,32 +178,44 @@ class Recording:
         """
         from smapskit.views import series_plots  # noqa: PLC0415  loaded for a plot
 
-        sums = self.totals()
-        groups = self._rss_of_groups(list(sums))
-        series = {
-            HEADINGS[name]: [getattr(total, name) for total in sums.values()]
-            for name in OF_RECORDINGS
-        }
-        plot = series_plots.plot_stack if len(groups) > 1 else series_plots.plot_series
-        by = f" by {self.by}" if len(groups) > 1 and self.by else ""
+        series = plotted_series(self)
+        plot = series_plots.plot_stack if series.is_stacked else series_plots.plot_series
+        by = f" by {self.by}" if series.is_stacked and self.by else ""
         process = f"process {self.pid}" if self.pid is not None else "a process"
         return plot(
-            list(sums),
-            groups if len(groups) > 1 else series,
+            series.seconds,
+            series.values,
             self.markers,
-            title=f"{'RSS' if len(groups) > 1 else 'Memory'} of {process}{by}",
+            title=f"{'RSS' if series.is_stacked else 'Memory'} of {process}{by}",
             command=self.command,
             memory_limit=memory_limit,
         )
 
-    def _rss_of_groups(self, seconds: Sequence[float]) -> dict[str, list[int | None]]:
-        """Return the RSS of each group in each sample; 0 where the group has no mappings."""
-        position = {second: number for number, second in enumerate(seconds)}
-        groups: dict[str, list[int | None]] = {}
-        for row in self.samples:
-            values = groups.setdefault(row.group or "(anonymous)", [0] * len(position))
-            values[position[row.seconds]] = row.totals.rss
-        return groups
+    def to_html(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        title: str | None = None,
+        memory_limit: int | None = None,
+    ) -> None:
+        """
+        Write a report: one HTML file with findings, the chart and all samples.
+
+        It opens offline and loads nothing. The file is complete or not written at all; an
+        existing one is replaced. Files of root have mode 0600.
+
+        Args:
+            path: of the file.
+            title: of the page; None: the process.
+            memory_limit: in kB, as in `plot`.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        from smapskit.sources import report  # noqa: PLC0415  it imports this module
+
+        options = report.ReportOptions(title=title)
+        report.write_recording_report(self, path, options, memory_limit=memory_limit)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """
@@ -247,6 +259,38 @@ class Recording:
         sums = self.totals()
         length = max(sums, default=0.0)
         return f"<Recording of {self.pid}: {len(sums)} samples in {length:.1f} s>"
+
+
+class PlottedSeries(NamedTuple):
+    """What is plotted of a recording."""
+
+    seconds: Sequence[float]
+    values: dict[str, list[int | None]]
+    """In kB by name, one for each sample."""
+    is_stacked: bool
+    """Whether the values are the RSS of groups, of which the sum is plotted too."""
+
+
+def plotted_series(recording: Recording) -> PlottedSeries:
+    """Return the RSS of each group, or the sums over time where there are no groups."""
+    sums = recording.totals()
+    groups = _rss_of_groups(recording, list(sums))
+    if len(groups) > 1:
+        return PlottedSeries(list(sums), groups, is_stacked=True)
+    values = {
+        HEADINGS[name]: [getattr(total, name) for total in sums.values()] for name in OF_RECORDINGS
+    }
+    return PlottedSeries(list(sums), values, is_stacked=False)
+
+
+def _rss_of_groups(recording: Recording, seconds: Sequence[float]) -> dict[str, list[int | None]]:
+    """Return the RSS of each group in each sample; 0 where the group has no mappings."""
+    position = {second: number for number, second in enumerate(seconds)}
+    groups: dict[str, list[int | None]] = {}
+    for row in recording.samples:
+        values = groups.setdefault(row.group or "(anonymous)", [0] * len(position))
+        values[position[row.seconds]] = row.totals.rss
+    return groups
 
 
 class StoredRows(Sequence[Sample]):

@@ -1,0 +1,1 @@
+"""One HTML file about a snapshot, a difference or a recording, which needs no network."""
