@@ -90,14 +90,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_example(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run an example, PID of which is a process that is recorded until it ends."""
+    """Run an example. PID is a process that ends if it is recorded, otherwise the shell itself."""
     variables = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     # Longer on a machine that is so busy that the process ends before it is read.
     run = None
     for seconds in (1, 8, 64):
         with subprocess.Popen(["sleep", str(seconds)]) as process:
             run = subprocess.run(
-                ["sh", "-c", line.replace("PID", str(process.pid))],
+                ["sh", "-c", line.replace("PID", str(process.pid) if "record" in line else "$$")],
                 cwd=folder / "record" if "record" in line else folder,
                 env=variables,
                 capture_output=True,
