@@ -47,7 +47,7 @@ def test_where_proc_hides_others_processes(hidepid: int, status: int, said: str)
     program = (
         "import os, sys, smapskit.cli; "
         # Modules are loaded before the user changes.
-        "smapskit.cli.main(['--by', 'perms', str(os.getpid())]); "
+        "smapskit.cli.main(['--by', 'perms', '--top', '1', str(os.getpid())]); "
         "os.setgroups([]); os.setgid(65534); os.setuid(65534); "
         f"sys.exit(smapskit.cli.main(['{os.getpid()}']))"
     )
