@@ -8,9 +8,10 @@ import shlex
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from guests.images import Images
 from guests.machines import Kernel
@@ -18,14 +19,15 @@ from guests.packages import CannotGet
 
 ROOT = Path(__file__).parents[2]
 _PROJECT = ("src", "tests", "examples", "pyproject.toml", "README.md")
+_PARAMETERS = "quiet panic=-1 secretmem.enable=1"
 _RESULTS_MIB = 256
 
 
 def run_guest(
-    images: Images, kernel: Kernel, steps: Sequence[str], results: Path, *, timeout: float
+    images: Images, kernel: Kernel, request: dict[str, Any], results: Path, *, timeout: float
 ) -> None:
     """
-    Boot a kernel, run steps of `inside.py`, and unpack what they wrote into a folder.
+    Boot a kernel, give a request to `inside.py`, and unpack what it wrote into a folder.
 
     The disk of the guest is not changed, nothing is mounted here, and qemu ends with this program.
 
@@ -38,7 +40,7 @@ def run_guest(
     log = results / "console.log"
     with tempfile.TemporaryDirectory(prefix="smapskit-guest-") as folder:
         job, out = Path(folder, "job.tar"), Path(folder, "out.tar")
-        _pack(job, {"kernel": kernel.name, "steps": list(steps)})
+        _pack(job, request)
         with out.open("wb") as file:
             file.truncate(_RESULTS_MIB << 20)
         command = [
@@ -46,7 +48,7 @@ def run_guest(
             *("-accel", "tcg", "-smp", "1", "-m", str(kernel.megabytes)),
             *("-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"),
             *("-kernel", str(boot), "-initrd", str(initrd), "-append"),
-            f"console={kernel.architecture.console} quiet panic=-1 secretmem.enable=1 {kernel.options}",
+            f"console={kernel.architecture.console} {_PARAMETERS} {kernel.options}",
             *_drive(disk, "snapshot=on"),
             *_drive(job, "readonly=on"),
             *_drive(out, "cache=unsafe"),
@@ -78,7 +80,7 @@ def _drive(file: Path, options: str) -> tuple[str, str]:
     return "-drive", f"file={file},format=raw,if=virtio,{options}"
 
 
-def _pack(job: Path, request: dict[str, object]) -> None:
+def _pack(job: Path, request: dict[str, Any]) -> None:
     """Pack the project and what is asked for, as the guest unpacks it."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file, tarfile.open(job, "w") as tar:
         json.dump(request, file)

@@ -8,6 +8,7 @@ import lzma
 import os
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import attrs
@@ -83,12 +84,12 @@ class Images:
             )
             if architecture is AMD64:
                 _add_32_bit_programs(made, self.cache)
-            _compile(made, made if architecture is AMD64 else self.root(AMD64))
+                _compile(made)
             made.rename(root)
         return root
 
     def kernel(self, kernel: Kernel) -> tuple[Path, Path]:
-        """Return the kernel and its initial file system, which loads modules and mounts the disk."""
+        """Return the kernel and an initial file system, which mounts the disk."""
         folder = self.cache / "kernels" / kernel.name
         if not folder.exists():
             made = _empty(folder.with_name(folder.name + ".partial"))
@@ -126,19 +127,19 @@ def _add_32_bit_programs(root: Path, cache: Path) -> None:
     (root / "usr/lib/ld-linux.so.2").symlink_to("/opt/i386/usr/lib/i386-linux-gnu/ld-linux.so.2")
 
 
-def _compile(root: Path, native: Path) -> None:
-    """Compile the Python modules, which takes minutes in a guest, by a native Python of a root."""
-    (loader,) = native.glob("usr/lib64/ld-linux-*.so.*")
-    libraries = ":".join(str(folder) for folder in native.glob("usr/lib/*-linux-gnu"))
-    (python,) = native.glob("usr/bin/python3.[0-9]*[0-9]")
-    command = [loader, "--library-path", libraries, python, "-m", "compileall", "-q"]
-    folders = [*root.glob("usr/lib/python3*"), *root.glob("opt/*/usr/lib/python3*")]
-    subprocess.run(
-        [*map(str, command), "-s", str(root), "-p", "/", *map(str, folders)],
-        env={**os.environ, "PYTHONHOME": str(native / "usr")},
-        stdout=subprocess.DEVNULL,
-        check=False,  # test files of packages have errors on purpose
-    )
+def _compile(root: Path) -> None:
+    """Compile the Python modules by the Python of the root, if it can be run here."""
+    (loader,) = root.glob("usr/lib64/ld-linux-*.so.*")
+    (python,) = root.glob("usr/bin/python3.[0-9]*[0-9]")
+    libraries = root / "usr/lib/x86_64-linux-gnu"
+    command = [loader, "--library-path", libraries, python, "-m", "compileall", "-q", "-s", root]
+    with suppress(OSError):  # else a guest is slower
+        subprocess.run(
+            [*map(str, command), "-p", "/", str(root / "usr/lib")],
+            env={**os.environ, "PYTHONHOME": str(root / "usr")},
+            stdout=subprocess.DEVNULL,
+            check=False,  # test files of packages have errors on purpose
+        )
 
 
 def _make_initrd(initrd: Path, unpacked: Path, architecture: Architecture, cache: Path) -> None:
@@ -181,9 +182,8 @@ def _modules(unpacked: Path, names: tuple[str, ...]) -> list[Path]:
     by_name = {Path(m).name.split(".")[0].replace("-", "_"): m for m in depends}
     ordered: dict[str, None] = {}
     for name in names:
-        module = by_name.get(name)
-        if module is not None:  # else it is part of this kernel
-            ordered |= dict.fromkeys([*reversed(depends[module]), module])
+        if name in by_name:  # else it is part of this kernel
+            ordered |= dict.fromkeys([*reversed(depends[by_name[name]]), by_name[name]])
     return [folder / module for module in ordered]
 
 

@@ -41,7 +41,6 @@ ENVIRONMENT_I386 = {
 SUBJECTS: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     "all_mapping_kinds": (ALL_KINDS, {}),
     "kernel_features": (FEATURES, {}),
-    "glibc_names": (ALL_KINDS, {"GLIBC_TUNABLES": "glibc.mem.decorate_maps=1"}),
     "sleep": (("sleep", "1000"), {}),
 }
 SUBJECTS_I386: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
@@ -156,6 +155,12 @@ def unit(out: Path) -> int:
     return run(out / "unit.log", [*PYTEST, "tests/unit"])
 
 
+def command(out: Path) -> int:
+    """Run a command of the shell, to look into something."""
+    request = json.loads((PROJECT / "request.json").read_text())
+    return run(out / "command.log", ["bash", "-c", request["command"]])
+
+
 def pageout(out: Path) -> int:
     """Run the page-out experiment with a hard limit and with memory.high, with each reclaim."""
     switch = Path("/sys/kernel/mm/lru_gen/enabled")
@@ -178,7 +183,7 @@ PYTEST = [
     *("--confcutdir=tests", "--durations=5"),
 ]
 STEPS: dict[str, Callable[[Path], int]] = {
-    step.__name__: step for step in (captures, oracles, live, unit, pageout)
+    step.__name__: step for step in (captures, oracles, live, unit, pageout, command)
 }
 
 if __name__ == "__main__":

@@ -52,16 +52,19 @@ def main() -> int:
     status = 0
     for name in options.kernel:
         steps = options.steps.split(",") if options.steps else KERNELS[name].steps
+        request = {"steps": list(steps), "command": options.command}
         results = out / name
         shutil.rmtree(results, ignore_errors=True)
         try:
-            run_guest(images, KERNELS[name], steps, results, timeout=options.timeout)
+            run_guest(images, KERNELS[name], request, results, timeout=options.timeout)
         except (CannotGet, OSError) as error:
-            print(f"{name}: cannot be had: {error}")
+            print(f"{name}: cannot be had: {error}", flush=True)
             status = status or CANNOT_GET
             continue
         for step in json.loads((results / "results.json").read_text()):
-            print(f"{name}: {step['step']}: status {step['status']}, {step['seconds']} s")
+            print(
+                f"{name}: {step['step']}: status {step['status']}, {step['seconds']} s", flush=True
+            )
             status = 1 if step["status"] else status
         if options.keep and (results / "captures").exists():
             shutil.rmtree(FIXTURES / name, ignore_errors=True)
@@ -78,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "smapskit-guests"
     add("kernel", nargs="*", choices=[[], *KERNELS], metavar="KERNEL", help="of those of --list")
     add("--list", action="store_true", help="print the kernels, and what is run by default")
-    add("--steps", help="what to run, with commas: captures,oracles,live,unit,pageout")
+    add("--steps", help="what to run, with commas: captures,oracles,live,unit,pageout,command")
+    add("--command", default="true", help="of the shell, for the step command")
     add("--keep", action="store_true", help="replace the captures in tests/fixtures/kernels")
     add("--out", type=Path, metavar="FOLDER", help="where to write results (default: a new one)")
     add("--cache", type=Path, default=cache, metavar="FOLDER", help="of packages and disks")
