@@ -86,7 +86,7 @@ KERNELS = {
         Kernel("6.1-i386", "bookworm", "linux-image-686-pae", I386),
         Kernel("6.12-arm64", "trixie", "linux-image-arm64", ARM64),
         Kernel("6.12-arm64-16k", "trixie", "linux-image-arm64-16k", ARM64),
-        Kernel("6.12-s390x", "trixie", "linux-image-s390x", S390X),
-        Kernel("6.12-ppc64el", "trixie", "linux-image-powerpc64le", PPC64EL),
+        Kernel("7.2-s390x", "testing", "linux-image-s390x", S390X),
+        Kernel("7.2-ppc64el", "testing", "linux-image-powerpc64le", PPC64EL),
     )
 }
