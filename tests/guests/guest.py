@@ -49,9 +49,9 @@ def run_guest(
             *("-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio"),
             *("-kernel", str(boot), "-initrd", str(initrd), "-append"),
             f"console={kernel.architecture.console} {_PARAMETERS} {kernel.options}",
-            *_drive(disk, "snapshot=on"),
-            *_drive(job, "readonly=on"),
-            *_drive(out, "cache=unsafe"),
+            *_drive("root", disk, "snapshot=on"),
+            *_drive("job", job, "readonly=on"),
+            *_drive("results", out, "cache=unsafe"),
         ]
         with log.open("wb") as file, _ended(command, file) as qemu:
             try:
@@ -76,8 +76,10 @@ def _ended(command: list[str], log: object) -> Iterator[subprocess.Popen[bytes]]
             process.wait()
 
 
-def _drive(file: Path, options: str) -> tuple[str, str]:
-    return "-drive", f"file={file},format=raw,if=virtio,{options}"
+def _drive(name: str, file: Path, options: str) -> tuple[str, ...]:
+    """Return the options of a disk, which the guest finds by its name: the order may differ."""
+    drive = f"id={name},file={file},format=raw,if=none,{options}"
+    return "-drive", drive, "-device", f"virtio-blk,drive={name},serial={name}"
 
 
 def _pack(job: Path, request: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import lzma
 import os
 import shutil
 import subprocess
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -38,15 +39,18 @@ mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 for module in /modules/*; do insmod "$module" || echo "insmod $module failed"; done
-mount -t ext4 /dev/vda /root || { ls /dev; poweroff -f; }
+for disk in /sys/block/vd*; do
+  ln -s "/dev/${disk##*/}" "/dev/guest-$(cat "$disk/serial")"
+done
+mount -t ext4 /dev/guest-root /root || { ls -l /dev; poweroff -f; }
+mkdir -p /root/guest
+tar -x -f /dev/guest-job -C /root/guest
 for folder in proc sys dev; do mount --move /$folder /root/$folder; done
 mount -t tmpfs tmpfs /root/run
 mkdir -p /root/dev/shm /root/dev/pts
 mount -t tmpfs tmpfs /root/dev/shm
 mount -t devpts devpts /root/dev/pts
 mount -t cgroup2 cgroup2 /root/sys/fs/cgroup
-mkdir -p /root/guest
-tar -x -f /root/dev/vdb -C /root/guest
 exec switch_root /root /bin/bash /guest/tests/guests/start.sh
 """
 USERS = """\
@@ -90,7 +94,7 @@ class Images:
 
     def kernel(self, kernel: Kernel) -> tuple[Path, Path]:
         """Return the kernel and an initial file system, which mounts the disk."""
-        folder = self.cache / "kernels" / kernel.name
+        folder = self.cache / "kernels" / f"{kernel.name}-{zlib.crc32(INIT.encode()):08x}"
         if not folder.exists():
             made = _empty(folder.with_name(folder.name + ".partial"))
             packages = Packages(kernel.suite, kernel.architecture.name, self.cache)

@@ -4,7 +4,7 @@ export PYTHONPATH=/guest/src:/guest/tests
 mkdir -p /out
 cd /guest
 python3 tests/guests/inside.py /out
-tar -c -f /dev/vdc -C /out .
+tar -c -f /dev/guest-results -C /out .
 sync
 echo "guest: end"
 echo o >/proc/sysrq-trigger
