@@ -100,7 +100,7 @@ class Images:
             packages = Packages(kernel.suite, kernel.architecture.name, self.cache)
             unpacked = _empty(made / "unpacked")
             packages.unpack(packages.kernel(kernel.package), unpacked, depends=False)
-            (boot,) = unpacked.rglob(f"{kernel.architecture.kernel}*")
+            (boot,) = unpacked.rglob("vmlinuz*")
             shutil.copy(boot, made / "kernel")
             _make_initrd(made / "initrd", unpacked, kernel.architecture, self.cache)
             shutil.rmtree(unpacked)

@@ -1,5 +1,5 @@
 """
-Run in a guest: make captures, compare with other programs, run tests and the experiment.
+Run in a guest: make captures, compare with other programs, run a command.
 
     python3 tests/guests/inside.py FOLDER
 
@@ -16,20 +16,13 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from fixtures.capture import capture
 
 PROJECT = Path(__file__).parents[2]
 PROGRAMS = PROJECT / "tests" / "fixtures"
-GROUP = Path("/sys/fs/cgroup/guest")
 I386 = Path("/opt/i386")
-LIVE_TESTS = ("test_against_pmap.py", "test_read.py", "test_pages.py", "test_cgroup_live.py")
-EXPERIMENTS = {
-    "hard": [],
-    "high": ["--high", "192M"],
-}
 
 ALL_KINDS = ("python3", str(PROGRAMS / "all_mapping_kinds.py"))
 FEATURES = ("python3", str(PROGRAMS / "kernel_features.py"))
@@ -74,7 +67,6 @@ def prepare() -> None:
         "/sys/kernel/mm/ksm/run": "1",
         "/sys/kernel/mm/ksm/sleep_millisecs": "20",
         "/sys/kernel/mm/transparent_hugepage/enabled": "madvise",
-        "/sys/fs/cgroup/cgroup.subtree_control": "+memory",
         "/sys/block/zram0/disksize": "256M",
     }
     for file, value in settings.items():
@@ -84,8 +76,6 @@ def prepare() -> None:
             print(f"guest: {file}: {error.strerror}")
     for command in ("mkswap /dev/zram0", "swapon /dev/zram0"):
         subprocess.run(command.split(), check=False, stdout=subprocess.DEVNULL)
-    with suppress(OSError):
-        GROUP.mkdir()
 
 
 def captures(out: Path) -> int:
@@ -146,44 +136,14 @@ def oracles(out: Path) -> int:
     return run(out / "oracles.log", [sys.executable, "tests/oracles.py"])
 
 
-def live(out: Path) -> int:
-    tests = [f"tests/live/{name}" for name in LIVE_TESTS]
-    return run(out / "live.log", [*PYTEST, "-m", "slow or not slow", *tests])
-
-
-def unit(out: Path) -> int:
-    return run(out / "unit.log", [*PYTEST, "tests/unit"])
-
-
 def command(out: Path) -> int:
     """Run a command of the shell, to look into something."""
     request = json.loads((PROJECT / "request.json").read_text())
     return run(out / "command.log", ["bash", "-c", request["command"]])
 
 
-def pageout(out: Path) -> int:
-    """Run the page-out experiment with a hard limit and with memory.high, with each reclaim."""
-    switch = Path("/sys/kernel/mm/lru_gen/enabled")
-    values = {"mglru": "7", "lru": "0"} if switch.exists() else {"lru": ""}
-    status = 0
-    for reclaim, value in values.items():
-        if value:
-            switch.write_text(value)
-        for name, options in EXPERIMENTS.items():
-            folder = out / "pageout" / f"{reclaim}-{name}"
-            folder.mkdir(parents=True)
-            command = [sys.executable, "examples/pageout/run.py", "--out", str(folder), *options]
-            status |= run(folder / "run.log", command)
-    return status
-
-
-# Python tests of the project without its conftest.py, which requires sybil.
-PYTEST = [
-    *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:smapskit"),
-    *("--confcutdir=tests", "--durations=5"),
-]
 STEPS: dict[str, Callable[[Path], int]] = {
-    step.__name__: step for step in (captures, oracles, live, unit, pageout, command)
+    step.__name__: step for step in (captures, oracles, command)
 }
 
 if __name__ == "__main__":

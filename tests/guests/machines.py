@@ -13,49 +13,28 @@ class Architecture:
     """Debian's name."""
     system: str
     """The program that emulates a machine, with the options that choose the machine."""
-    user: str
-    """The program that emulates a process."""
     console: str
     """The kernel's name of the first serial console."""
     modules: tuple[str, ...] = ("virtio_pci",)
     """Kernel modules for the bus of the disks."""
     suite: str = "trixie"
     """The suite of the programs, whatever the kernel."""
-    kernel: str = "vmlinuz"
-    """How the name of the kernel's file begins in /boot."""
 
 
 AMD64 = Architecture(
     # With "-cpu max" or several processors, qemu 7.2 hangs.
     "amd64",
     "qemu-system-x86_64 -cpu Nehalem",
-    "qemu-x86_64-static",
     "ttyS0",
 )
-I386 = Architecture(
-    "i386", "qemu-system-i386 -cpu Nehalem", "qemu-i386-static", "ttyS0", suite="testing"
-)
-ARM64 = Architecture(
-    "arm64",
-    "qemu-system-aarch64 -machine virt -cpu cortex-a57",
-    "qemu-aarch64-static",
-    "ttyAMA0",
-)
+ARM64 = Architecture("arm64", "qemu-system-aarch64 -machine virt -cpu cortex-a57", "ttyAMA0")
 S390X = Architecture(
+    # With qemu 7.2, ext4 fails with an oops when it writes.
     "s390x",
     "qemu-system-s390x -machine s390-ccw-virtio -cpu max",
-    "qemu-s390x-static",
     "ttysclp0",
-    ("virtio_ccw",),
+    modules=("virtio_ccw",),
     suite="testing",
-)
-PPC64EL = Architecture(
-    "ppc64el",
-    "qemu-system-ppc64 -machine pseries -cpu power9",
-    "qemu-ppc64le-static",
-    "hvc0",
-    suite="testing",
-    kernel="vmlinux",
 )
 
 
@@ -71,7 +50,7 @@ class Kernel:
     options: str = ""
     """Additional parameters of the kernel."""
     megabytes: int = 2560
-    steps: tuple[str, ...] = ("captures", "oracles", "live")
+    steps: tuple[str, ...] = ("captures", "oracles")
     """What is run by default: see `inside.py`."""
 
 
@@ -81,12 +60,8 @@ KERNELS = {
         Kernel("6.1-amd64", "bookworm", "linux-image-amd64", AMD64),
         Kernel("5.10-amd64", "bullseye", "linux-image-amd64", AMD64),
         Kernel("6.12-amd64", "trixie", "linux-image-amd64", AMD64),
-        Kernel("7.2-amd64", "sid", "linux-image-amd64", AMD64),
         Kernel("7.3-amd64", "trixie-backports", "linux-image-amd64", AMD64),
-        Kernel("6.1-i386", "bookworm", "linux-image-686-pae", I386),
         Kernel("6.12-arm64", "trixie", "linux-image-arm64", ARM64),
-        Kernel("6.12-arm64-16k", "trixie", "linux-image-arm64-16k", ARM64),
         Kernel("7.2-s390x", "testing", "linux-image-s390x", S390X),
-        Kernel("7.2-ppc64el", "testing", "linux-image-powerpc64le", PPC64EL),
     )
 }

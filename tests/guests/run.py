@@ -1,13 +1,13 @@
 """
-Boot kernels of Debian in qemu, and read processes there: captures, other programs, tests.
+Boot kernels of Debian in qemu, and read processes there: captures and other programs.
 
     python tests/guests/run.py --list
-    python tests/guests/run.py 6.1-amd64 ...              captures, oracles, live tests
-    python tests/guests/run.py --steps pageout 6.1-amd64  the page-out experiment
+    python tests/guests/run.py 6.1-amd64 ...              captures, oracles.py
+    python tests/guests/run.py --steps command --command 'uname -a' 6.1-amd64
 
 For maintainers: one kernel takes several minutes. Packages come from the mirror in the apt
 configuration of this machine and are unpacked into a cache, never installed. Requires apt, dpkg,
-qemu-system-x86 (or -arm, -misc, -ppc), kmod, cpio and e2fsprogs, but neither root nor /dev/kvm.
+qemu-system-x86 (or -arm, -misc), kmod, cpio and e2fsprogs, but neither root nor /dev/kvm.
 Nothing is mounted here; qemu ends with this program.
 
 Results are in FOLDER/KERNEL: a log for each step, results.json, and captures. --keep moves the
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "smapskit-guests"
     add("kernel", nargs="*", choices=[[], *KERNELS], metavar="KERNEL", help="of those of --list")
     add("--list", action="store_true", help="print the kernels, and what is run by default")
-    add("--steps", help="what to run, with commas: captures,oracles,live,unit,pageout,command")
+    add("--steps", help="what to run, with commas: captures, oracles, command")
     add("--command", default="true", help="of the shell, for the step command")
     add("--keep", action="store_true", help="replace the captures in tests/fixtures/kernels")
     add("--out", type=Path, metavar="FOLDER", help="where to write results (default: a new one)")
