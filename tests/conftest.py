@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from support.paths import PROCESSES, TESTS
+from support.paths import KERNEL_CAPTURES, PROCESSES, TESTS, capture_name
 from support.subjects import ALL_MAPPING_KINDS, Start, unmeasured
 
 _SLOW_PAGES = (
@@ -95,12 +97,32 @@ def _group(item: pytest.Item) -> str:
     return "pageout" if item.path.name.startswith("test_pageout") else str(item.path)
 
 
-@pytest.fixture(params=PROCESSES, ids=lambda folder: folder.name)
-def process_folder(request: pytest.FixtureRequest) -> Path:
+_OF_KERNELS = [pytest.param(path, marks=pytest.mark.slow) for path in KERNEL_CAPTURES]
+
+
+@pytest.fixture(params=[*PROCESSES, *_OF_KERNELS], ids=capture_name)
+def process_folder(request: pytest.FixtureRequest, unpacked: Callable[[Path], Path]) -> Path:
     """The captures of one stopped process."""
-    folder = request.param
-    assert isinstance(folder, Path)
-    return folder
+    path = request.param
+    assert isinstance(path, Path)
+    return path if path.is_dir() else unpacked(path)
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Unpack a capture of a kernel, once."""
+
+    @functools.cache
+    def unpack(archive: Path) -> Path:
+        folder = tmp_path_factory.mktemp("capture")
+        with tarfile.open(archive) as opened:
+            for member in opened:
+                content = opened.extractfile(member)
+                assert content is not None
+                (folder / member.name).write_bytes(content.read())
+        return folder
+
+    return unpack
 
 
 @pytest.fixture

@@ -75,6 +75,24 @@ def changed_as_in(snapshot: Snapshot, table: Snapshot) -> Snapshot:
     )
 
 
+def up_to_unnamed_flags(snapshot: Snapshot) -> Snapshot:
+    """
+    Return the snapshot with the flags that pmap -XX prints.
+
+    The kernel writes `??` for a flag without a name, as 6.1 does for VM_LOCKONFAULT; procps 4
+    prints neither it nor what follows.
+    """
+    return attrs.evolve(
+        snapshot,
+        mappings=tuple(
+            attrs.evolve(m, vm_flags=m.vm_flags[: m.vm_flags.index("??")])
+            if m.vm_flags is not None and "??" in m.vm_flags
+            else m
+            for m in snapshot
+        ),
+    )
+
+
 def with_truncated_names(snapshot: Snapshot) -> Snapshot:
     """Return the snapshot with names truncated to 127 bytes, as procps 4.0.2 to 4.0.7 do in -X."""
     return attrs.evolve(

@@ -50,6 +50,8 @@ DEVICE, HUGETLB, SPECIAL = Backing.DEVICE, Backing.HUGETLB, Backing.SPECIAL
         ("/SYSV00000000\\040(deleted)", "rw-s", "00:04", SHMEM),
         ("/SYSV0000002a (deleted)", "rw-s", "08:01", FILE),
         ("/SYSVx", "rw-s", "00:01", FILE),
+        ("/secretmem (deleted)", "rw-s", "00:0e", SPECIAL),
+        ("/secretmem (deleted)", "rw-s", "fe:00", FILE),
         ("/dev/zero (deleted)", "rw-s", "00:01", SHMEM),
         ("/dev/zero", "rw-p", "00:06", ANONYMOUS),
         ("/dev/shm/sem.x", "rw-s", "00:1b", SHMEM),

@@ -31,7 +31,7 @@ from smapskit import (
     RecordedRange,
     Residency,
 )
-from smapskit.sources.pages import storage
+from smapskit.sources.pages import pagemap, storage
 from smapskit.views import page_plots, page_tables
 from smapskit.views.cells import TableStyle, display_width
 from smapskit.views.page_tables import ASCII, BLOCKS, heat_line
@@ -521,3 +521,16 @@ class TestStyles:
             assert colors.to_rgb(legend.get_texts()[0].get_color()) == foreground
         (marker,) = [line for line in over_time.axes[0].lines if line.get_linestyle() == "--"]
         assert colors.to_rgb(marker.get_color()) == foreground
+
+
+def test_a_page_that_does_not_exist_has_no_flags() -> None:
+    # A kernel with CONFIG_MEM_SOFT_DIRTY sets bit 55 for every page of a new mapping.
+    present, swapped, guard, soft_dirty = 1 << 63, 1 << 62, 1 << 58, 1 << 55
+    entries = [soft_dirty, 0, present | soft_dirty, swapped | soft_dirty, guard]
+    assert pagemap.entry_flags(np.array(entries, np.uint64)).tolist() == [
+        0,
+        0,
+        PageFlag.PRESENT | PageFlag.SOFT_DIRTY,
+        PageFlag.SWAPPED | PageFlag.SOFT_DIRTY,
+        PageFlag.GUARD,
+    ]

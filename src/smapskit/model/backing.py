@@ -215,6 +215,13 @@ NAME_RULES = (
         only_major_0=True,
     ),
     NameRule(
+        r"/?secretmem( |\\040)\(deleted\)",
+        Backing.SPECIAL,
+        "/secretmem (deleted)",
+        "memfd_secret(2): memory that the kernel itself cannot access; never paged out",
+        only_major_0=True,
+    ),
+    NameRule(
         r"/?(anon_inode|socket|pipe|dmabuf):.*",
         Backing.DEVICE,
         "anon_inode:[perf_event], anon_inode:i915.gem, socket:[123], /dmabuf:NAME",

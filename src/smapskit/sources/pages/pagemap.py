@@ -71,6 +71,9 @@ def _by_value(bits: dict[int, PageFlag]) -> Flags:
 
 
 _FLAGS_OF_ENTRY: Final = _by_value({1 << b - _LOWEST_BIT: f for b, f in _ENTRY_BITS.items()})
+# The kernel sets the soft-dirty bit of pages that do not exist, too, if their mapping is new.
+_EXISTS: Final = np.uint8(PageFlag.PRESENT | PageFlag.SWAPPED | PageFlag.GUARD)
+_FLAGS_OF_ENTRY[_FLAGS_OF_ENTRY & _EXISTS == 0] = 0
 _FLAGS_OF_CATEGORIES: Final = _by_value(_CATEGORIES)
 ENTRY_FLAGS: Final = functools.reduce(PageFlag.__or__, _ENTRY_BITS.values())
 """The flags that entries have."""
@@ -188,7 +191,7 @@ class PageMap:
 
 
 def entry_flags(entries: Entries) -> Flags:
-    """Return the flags of entries."""
+    """Return the flags of entries; 0 for a page that is neither present, swapped nor a guard."""
     # Most chunks of a sparse range have few different ones, but this takes 1 ms per GiB anyway.
     flags: Flags = _FLAGS_OF_ENTRY[entries >> np.uint64(_LOWEST_BIT)]
     return flags
