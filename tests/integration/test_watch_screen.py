@@ -304,7 +304,7 @@ class TestLiveOnly:
     def test_status_keeps_the_rows(self) -> None:
         async def steps(pilot: Pilot[None], feed: FakeFeed) -> None:
             feed.put(summed(3, 2048))
-            text = await shows(pilot, "PSS and rows 3 s old")
+            text = await shows(pilot, "PSS and rows 3.0 s old")
             assert "RSS 2.0M" in text
             assert "main heap" in text
             assert "PSS 1.0M" in text

@@ -477,7 +477,7 @@ class WatchApp(App[None]):
             parts.append(f"with {sanitize(self._filter)!r}")
         if session.listed is not session.latest:
             age = session.latest.seconds - session.listed.seconds
-            parts.append(f"PSS and rows {age:.2g} s old")
+            parts.append(f"PSS and rows {age:.1f} s old")
         return f" {', '.join(parts)}"
 
     def _show_message(self) -> None:
