@@ -41,7 +41,7 @@ man_pages = [("cli", "smapskit", "show what the memory of a process consists of"
 html_theme = "furo"
 html_title = f"smapskit {version}"
 today = " "
-exclude_patterns = ["_build", "generated", "speed-results.md"]
+exclude_patterns = ["_build", "generated", "speed-results.md", "speed-peers.md"]
 html_extra_path = [
     "schema.json",
     "schema-cgroup.json",
