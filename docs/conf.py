@@ -48,7 +48,7 @@ extensions = [
     "run_directive",
 ]
 today = " "
-exclude_patterns = ["_build", "generated", "speed-results.md"]
+exclude_patterns = ["_build", "generated", "speed-results.md", "speed-peers.md"]
 man_pages = [("cli", "smapskit", "show what the memory of a process consists of", author, 1)]
 
 myst_enable_extensions = ["colon_fence", "deflist"]

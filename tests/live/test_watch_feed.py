@@ -71,8 +71,9 @@ class TestFeed:
         session.add(next(samples))
         assert session.changes[0] == pytest.approx(16 << 10, rel=0.05)
         for by in ("kind", "mapping"):
+            # A mapping beside it may have changed its kind.
             row = session.rows(by, ORDERS[0])[0]
-            assert row.changes[0] == pytest.approx(16 << 10, rel=0.05)
+            assert row.changes[0] == pytest.approx(16 << 10, rel=0.1)
         samples.close()
 
     def test_values_are_those_of_read(self, sleeper: int) -> None:
@@ -180,8 +181,8 @@ class TestLines:
             assert "RSS " in first
             assert "(0), PSS " in first
             tell(program)
-            # The kind depends on what the mapping was placed beside.
-            assert any(re.search(r"\(\+16,.*; [a-z ]+ \+16,", line) for line in run.stdout)
+            # Its kind is that of the mapping beside it, which may change its kind, too.
+            assert any(re.search(r"\(\+16,.*; [a-z ]+ \+1[67],", line) for line in run.stdout)
             program.terminate()
             program.wait()
             _, errors = run.communicate()

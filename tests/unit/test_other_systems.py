@@ -45,7 +45,7 @@ sys.addaudithook(lambda event, args: (
 EVERY_MODULE = """
 import importlib, pkgutil, smapskit
 # These need an optional package, or start the program.
-optional = {"smapskit.pytest_plugin", "smapskit.__main__"}
+optional = {"smapskit.pytest_plugin", "smapskit.__main__", "smapskit.watch.screen"}
 names = [m.name for m in pkgutil.walk_packages(smapskit.__path__, "smapskit.")]
 for name in sorted(set(names) - optional):
     importlib.import_module(name)
