@@ -82,3 +82,9 @@ class TestLoadFrames:
         frame = smapskit.load_frame([bad, tmp_path / "missing", CAPTURES[0]])
         assert set(frame.attrs["unreadable"]) == {str(bad), str(tmp_path / "missing")}
         assert len(frame) > 0
+
+
+def test_one_path_is_rejected() -> None:
+    for path in ("one/path", Path("one/path")):
+        with pytest.raises(TypeError, match="expected paths of captures, got one path"):
+            smapskit.load_frame(path)  # type: ignore[arg-type]

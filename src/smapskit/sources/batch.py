@@ -48,7 +48,12 @@ def load_frame(
     Returns:
         As `concat`, with a further column `source`, the path. pid and time are missing where a
         capture does not contain them.
+
+    Raises:
+        TypeError: `paths` is one path.
     """
+    if isinstance(paths, str | bytes | os.PathLike):
+        raise TypeError(f"expected paths of captures, got one path; use [{paths!r}]")
     import pandas as pd  # noqa: PLC0415  loaded where a frame is requested
 
     from smapskit.views import frames  # noqa: PLC0415
