@@ -17,7 +17,7 @@ from smapskit import Backing
 
 EACH = pytest.mark.parametrize("archive", KERNEL_CAPTURES, ids=capture_name)
 FEATURES = pytest.mark.parametrize(
-    "archive", KERNELS.glob("*/kernel_features.tar.xz"), ids=capture_name
+    "archive", sorted(KERNELS.glob("*/kernel_features.tar.xz")), ids=capture_name
 )
 Unpack = Callable[[Path], Path]
 
