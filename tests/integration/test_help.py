@@ -80,7 +80,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for program in programs.iterdir():
         program.chmod(0o755)
     capture = (FIXTURES / "sleep" / "smaps.txt").read_text()
-    for name in ("before.txt", "after.txt"):
+    for name in ("before.txt", "after.txt", "smaps.txt"):
         (folder / name).write_text(capture)
     (folder / "record").mkdir()  # where the recordings do not exist yet
     (folder / "record" / "program.py").write_text("print('done')\n")
@@ -90,20 +90,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_example(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run an example. PID is a process that ends if it is recorded, otherwise the shell itself."""
+    """Run an example. PID is a process that ends if it is sampled, otherwise the shell itself."""
+    is_sampled = "record" in line or "watch" in line
     variables = os.environ | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
     # Longer on a machine that is so busy that the process ends before it is read.
     run = None
     for seconds in (1, 8, 64):
         with subprocess.Popen(["sleep", str(seconds)]) as process:
             run = subprocess.run(
-                ["sh", "-c", line.replace("PID", str(process.pid) if "record" in line else "$$")],
+                ["sh", "-c", line.replace("PID", str(process.pid) if is_sampled else "$$")],
                 cwd=folder / "record" if "record" in line else folder,
                 env=variables,
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=300,
+                timeout=100,
             )
             process.kill()
         if run.returncode != NOT_FOUND:
@@ -122,5 +123,8 @@ def test_the_examples_work(name: str, line: str, folder: Path) -> None:
     if "matplotlib" in run.stderr:
         pytest.skip(run.stderr)
     assert run.returncode in ([0, 3] if name == "explain" else [0]), run.stderr
-    if "-o" not in line and ">" not in line and "plot" not in line:
+    if name == "report":
+        (made,) = folder.glob("*.html")
+        made.unlink()  # the next example does not replace it
+    elif "-o" not in line and ">" not in line and "plot" not in line:
         assert run.stdout
