@@ -224,7 +224,7 @@ def test_who_is_charged_with_a_file(
     document = json.loads(capsys.readouterr().out)
     assert document["charged"] == [{"name": read_cgroup().name, "kb": 1024}]
     assert cli.main(["cgroup", "--who-pays", str(own)]) == 0
-    assert "1024  100.0%" in capsys.readouterr().out
+    assert "1,024  100.0%" in capsys.readouterr().out
 
 
 @needs_root

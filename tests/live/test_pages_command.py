@@ -50,17 +50,17 @@ def test_the_table_of_a_process_has_the_rss_of_each_mapping(sleeper: int) -> Non
     assert ran.returncode == 0, ran.stderr
     first, heading, *rows, total = ran.stdout.splitlines()
     assert first.startswith(f"{sleeper}:   sh -c")
-    assert heading.split()[:3] == ["Address", "Size", "Resident"]
+    assert heading.split()[:3] == ["Address", "Size", "RSS"]
     assert len(rows) == len(snapshot)
     for row, mapping in zip(rows, snapshot, strict=True):
-        words = row.split()
+        words = row.replace(",", "").split()
         assert int(words[0], 16) == mapping.start
         if mapping.pathname != "[vsyscall]":
             assert (int(words[1]), int(words[2])) == (mapping.size, mapping.rss)
             # A page has a character of its own in a small mapping.
             assert len(words[7]) == min(32, mapping.size * 1024 // PAGE)
             assert set(words[7]) <= {*BLOCKS, "s"}
-    assert total.split()[3] == str(snapshot.totals().rss)
+    assert total.split()[3] == f"{snapshot.totals().rss:,}"
 
 
 def test_ascii_where_the_encoding_has_no_blocks(file: Path, sleeper: int) -> None:
@@ -76,12 +76,13 @@ def test_a_table_of_files(file: Path, tmp_path: Path) -> None:
     empty.touch()
     ran = run(file, empty)
     assert ran.returncode == 0
-    heading, first, second = ran.stdout.splitlines()
+    heading, first, second, total = ran.stdout.splitlines()
     assert heading.split() == ["Size", "Cached", "%", "Dirty", "Runs", "Map", "File"]
     kb = str(10 * PAGE // 1024)
     assert first.split()[:3] == [kb, kb, "100"]
     assert first.split()[-2:] == ["█" * 10, str(file)]
     assert second.split() == ["0", "0", "-", "0", "0", str(empty)]
+    assert total.split() == [kb, kb, "100", *first.split()[3:5], "total", "kB"]
 
 
 def test_one_mapping(sleeper: int) -> None:
@@ -122,7 +123,7 @@ def test_pictures(sleeper: int, file: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_one_line_each(file: Path) -> None:
     ran = run(2**22 + 1, "/nonsense", file, "/dev/null")
     assert ran.returncode == 43  # 42, no such process, and 1
-    assert ran.stdout.count("\n") == 2
+    assert ran.stdout.count("\n") == 3  # heading, file, total
     assert ran.stderr.splitlines() == [
         "smapskit: no process 4194305",
         "smapskit: No such file or directory: /nonsense",

@@ -33,7 +33,8 @@ class TestFrame:
         frame = snapshot.to_frame()
         assert list(frame.columns) == list(frames.COLUMNS)
         for name in ("start", "end", "inode", "pathname", "size", "rss", *COUNTERS[:-1]):
-            assert frame[name].tolist() == [getattr(m, name) for m in snapshot], name
+            values = [None if value is pd.NA else value for value in frame[name].tolist()]
+            assert values == [getattr(m, name) for m in snapshot], name
         assert frame["backing"].tolist() == [m.backing for m in snapshot]
         assert frame["sharing"].tolist() == [m.sharing for m in snapshot]
         assert frame["kind"].tolist() == [v.kind for v in smapskit.kinds(snapshot)]

@@ -120,7 +120,12 @@ def _table(pid: int, request: _Request) -> str | None:
     from smapskit.formats.pmap.table import process_line  # noqa: PLC0415  not for all processes
 
     command, text = made
-    return f"{process_line(pid, command)}\n{text}"
+    first = process_line(pid, command)
+    if request.by:  # not a layout of pmap: cut on a terminal
+        from smapskit.cli.terminal import terminal_style  # noqa: PLC0415
+
+        first = terminal_style().name(first, 0)
+    return f"{first}\n{text}"
 
 
 def _groups(pid: int, by: str) -> tuple[str, str] | None:
