@@ -68,6 +68,7 @@ make_system() { # SUITE
     git clone -q "$checkout" "$home/smapskit" || return 1
     copy "${XDG_CONFIG_HOME:-$HOME/.config}/pip" "$home/.config/pip"
     chroot "$root" chown -R "$user:$user" "${home#"$root"}" || return 1
+    chmod 755 "$home" # tests that become another user import from here
   done
 }
 
