@@ -110,26 +110,15 @@ def _table(pid: int, request: _Request) -> str | None:
     """Return the table of a process; None if `show` must print it or report an error."""
     make = partial(_groups, by=request.by) if request.by else partial(_mappings, request=request)
     try:
-        made = make(pid)
+        return make(pid)
     except (SmapskitError, OSError) as error:
         if isinstance(error, ProcessNotFound):
             raise
         return None
-    if made is None:
-        return None
-    from smapskit.formats.pmap.table import process_line  # noqa: PLC0415  not for all processes
-
-    command, text = made
-    first = process_line(pid, command)
-    if request.by:  # not a layout of pmap: cut on a terminal
-        from smapskit.cli.terminal import terminal_style  # noqa: PLC0415
-
-        first = terminal_style().name(first, 0)
-    return f"{first}\n{text}"
 
 
-def _groups(pid: int, by: str) -> tuple[str, str] | None:
-    """Return the command line of a process and the table of its groups."""
+def _groups(pid: int, by: str) -> str | None:
+    """Return the command line of a process, cut on a terminal, and the table of its groups."""
     read = scan.SumScanner(by).read(pid)
     if read is None:
         return None
@@ -137,23 +126,31 @@ def _groups(pid: int, by: str) -> tuple[str, str] | None:
     if not groups:  # `show` reports the reason
         return None
     from smapskit.cli.terminal import terminal_style  # noqa: PLC0415  only for these tables
+    from smapskit.formats.pmap.table import process_line  # noqa: PLC0415
     from smapskit.views.tables import format_groups  # noqa: PLC0415
 
+    style = terminal_style()
+    first = style.name(process_line(pid, command), 0)
     total = add_sums(groups.values())
-    return command, format_groups(groups, total, by, terminal_style())
+    return f"{first}\n{format_groups(groups, total, by, style)}"
 
 
-def _mappings(pid: int, request: _Request) -> tuple[str, str] | None:
+def _mappings(pid: int, request: _Request) -> str | None:
     """Return the command line of a process and the table of its mappings."""
     from smapskit.cli.fast_layouts import read_layout  # noqa: PLC0415  not for sums
     from smapskit.formats.pmap.dialects import chosen_layout  # noqa: PLC0415
+    from smapskit.formats.pmap.table import process_line  # noqa: PLC0415
 
-    return read_layout(
+    made = read_layout(
         pid,
         chosen_layout(request.layouts),
         quiet="q" in request.letters,
         show_path="p" in request.letters,
     )
+    if made is None:
+        return None
+    command, text = made
+    return f"{process_line(pid, command)}\n{text}"
 
 
 def _print_system(by: str | None) -> int | None:
