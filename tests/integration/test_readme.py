@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from types import ModuleType
 
 import pytest
 from support.paths import ROOT
+from support.scripts import load_script
 
 PAGES = ("README.md", "README.ja.md")
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    path = ROOT / "docs" / "terminal_picture.py"
-    spec = importlib.util.spec_from_file_location("terminal_picture", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("terminal_picture")
 
 
 def test_the_picture_shows_what_the_commands_print(script: ModuleType) -> None:

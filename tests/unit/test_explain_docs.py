@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from types import ModuleType
 
 import pytest
 from support.paths import ROOT
+from support.scripts import load_script
 
 from smapskit.analysis.explain import RULES
 
@@ -18,12 +18,7 @@ EXAMPLES = json.loads((ROOT / "docs" / "explain-examples.json").read_text())
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("explain_rules", ROOT / "docs/explain_rules.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("explain_rules")
 
 
 def test_each_finding_has_a_section_and_an_example() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 from types import ModuleType
 
 import pytest
-from support.paths import ROOT
+from support.scripts import load_script
 
 ENGLISH = "# Title\n\nText.\n\n```sh\n# not a heading\nrun\n```\n\n## Second\n\nMore.\n"
 JAPANESE = "# 題名\n\n文。\n\n```sh\n# not a heading\nrun\n```\n\n## 二番目\n\n続き。\n"
@@ -14,13 +13,7 @@ JAPANESE = "# 題名\n\n文。\n\n```sh\n# not a heading\nrun\n```\n\n## 二番�
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    path = ROOT / "docs" / "translations.py"
-    spec = importlib.util.spec_from_file_location("translations", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("translations")
 
 
 def test_the_pages_are_up_to_date(script: ModuleType) -> None:
